@@ -94,6 +94,8 @@ def parse_address(text: str | int, *, default_host: str = "127.0.0.1", default_p
         path = text[len("unix:") :]
         if not path.startswith("/"):
             raise ValueError(f"{text!r}: the path of a unix socket must be absolute")
+        if "\0" in path:
+            raise ValueError(f"{text!r}: the path of a unix socket has a NUL character")
         if len(path.encode()) > 107:
             raise ValueError(f"{text!r}: the path of a unix socket has at most 107 bytes")
         return UnixPath(path)

@@ -218,7 +218,7 @@ def _network(text: str) -> _Network | None:
         return unmapped(ipaddress.ip_network(text))
     except ValueError as error:
         if "host bits" in str(error):
-            raise ValueError(f"{text!r} is no network: it has bits beyond its mask") from None
+            raise ValueError(f"{text!r} is not a network: it has bits beyond its mask") from None
         return None
 
 
@@ -234,7 +234,7 @@ def _plain(ip: str) -> _Ip:
     """Return an address without its zone, and an IPv4-mapped IPv6 address as IPv4."""
     address = plain_address(ip)
     if address is None:
-        raise ValueError(f"{ip!r} is no IP address")
+        raise ValueError(f"{ip!r} is not an IP address")
     return address
 
 

@@ -8,7 +8,11 @@ import os
 import random
 import socket
 import time
+from collections import deque
+from typing import Any
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from zope.interface.verify import verifyObject
 
@@ -20,7 +24,7 @@ from .relay_begins import RelayBegins
 from .relay_faults import RelayFaults
 from .relay_flows import RelayFlows
 from .relay_held import RelayHeld
-from .relay_link import Link, abort, digest_of, echo, push, read_all, until, was_reset
+from .relay_link import Link, abort, digest_of, echo, holdings, push, read_all, until, was_reset
 from .relay_stage import MIB, Case
 
 __all__ = ["RelayContract"]
@@ -248,6 +252,31 @@ class RelayContract(RelayBegins, RelayFlows, RelayHeld, RelayFaults):
         self.assertEqual(await deferToThread(read_all, visitor), b"thanks")
 
     # The cases, each twice on one leg, and all of them on one leg.
+
+    async def test_bug_at_an_arrival(self) -> None:
+        """A bug of who is told of a visitor is logged and resets him, and nothing is left of him; the next one is
+        accepted."""
+        await deferLater(reactor, 0)
+        self.base = holdings()
+        relay: Any = self.make_relay()
+        bugs, visitors = [ZeroDivisionError()], deque[Any]()
+
+        def on_visitor(local: ILocal) -> None:
+            if bugs:
+                raise bugs.pop()
+            visitors.append(local)
+
+        port = relay.listen(self.host, 0, on_visitor, 50)
+        place = port.getHost().host, port.getHost().port
+        with socket.create_connection(place, 5) as first, socket.create_connection(place, 5):
+            self.assertTrue(await deferToThread(was_reset, first))
+            await until(lambda: visitors, "the next one is accepted")
+            self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), relay.locals), (1, 1))
+            visitors[0].abort()
+            await until(lambda: not relay.locals, "nobody is left")
+        await port.stopListening()
+        relay.stop()
+        await self.at_base()
 
     async def test_echo(self) -> None:
         """64 MiB come back byte by byte, twice over one leg."""

@@ -247,6 +247,19 @@ class RelayFlows(RelayStage):
         self.assertEqual((lone.owner.ends[-1].outcome, net.closed), (Outcome.VISITOR_LEFT, 1))
         await self.leave(lone)
 
+    async def test_flow_has_ended(self) -> None:
+        """One that has ended before it has a leg resets it with its code."""
+        lone, net = await self.lone(End.OPENER), Net()
+        heard, flow = Heard(lone), net.flow(lone)
+        flow.end("closed")
+        lone.leg.open(flow, OpenBody("c0", flow.address, mapping="m").encode())
+        lone.send(OPENED + RST + DONE_FRAME)
+        await lone.reaches(State.IDLE)
+        await until(lambda: heard.codes == ["closed"], "the dialler hears it")
+        end = lone.owner.ends[-1]
+        self.assertEqual((end.outcome, end.code, net.closed), (Outcome.STOPPED, "closed", 1))
+        await self.leave(lone)
+
     async def leave(self, lone: Lone) -> None:
         """Close everything: nothing is left."""
         await lone.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ssl
 import ctypes
+import select
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ from unittest import SkipTest
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from gotunnel.net import legbase
 from gotunnel.net.biotls import BioTls
 from gotunnel.net.transports import raw_socket
-from gotunnel.wire.legstate import End
+from gotunnel.wire.legs import data_header
+from gotunnel.wire.legstate import End, State
 
-from .relay_link import Owner, connected_pair, holdings
+from .relay_breaches import OPEN
+from .relay_link import Lone, Owner, connected_pair, holdings, until
 from .relay_stage import RelayStage
 
 __all__ = ["RelayTls"]
@@ -47,6 +51,27 @@ class KeyUpdates:
 
 class RelayTls(RelayStage):
     """What a relay does with such an end; for legs inside TLS."""
+
+    async def test_behind_the_leftover(self) -> None:
+        """A record that came with the handshake's last one may not be decrypted yet when the leg is made. What is in it
+        keeps its place behind the OPEN, whose target takes a while."""
+        ours, theirs = await self.pair(alone=True)
+        theirs.write(data_header(5) + b"hello")
+        if isinstance(ours, BioTls):  # Twisted's TLS decrypts what comes by itself
+            ours.transport.stopReading()
+            sock = raw_socket(ours.transport)
+            await until(lambda: select.select([sock], [], [], 0)[0], "the record is there")
+            ours.incoming.write(sock.recv(65536))
+        lone = Lone(self.make_relay(), (ours, theirs), End.DIALLER, False, OPEN)
+        lone.owner.hold = True
+        await until(lambda: lone.owner.bodies, "the OPEN is there")
+        self.assertEqual((lone.leg.state, lone.owner.lost), (State.DIALLING, []))
+        lone.owner.hold = False
+        lone.owner.dial()
+        target = await lone.accept()
+        self.assertEqual(await deferToThread(target.recv, 8), b"hello")
+        await lone.stop()
+        await self.at_base()
 
     async def test_wants_keys_and_never_reads(self) -> None:
         """TLS answers each wish for new keys by itself: an end that has many and never reads does not fill our memory,

@@ -72,7 +72,7 @@ class Api:
         answer = self._paths.get(path)
         if answer is None:
             if path.removeprefix("/v1/") in self.acts:
-                raise Refused("this is something to do: POST it", 405)
+                raise Refused("this changes something: POST it", 405)
             raise Refused("there is no such path; GET /v1/ lists them", 404)
         return answer(query)
 
@@ -117,7 +117,7 @@ class Api:
     def ready(self, client: str | None = None) -> list[Finding]:
         """Return whether the process can do its work."""
         scarce = self.face.descriptors.scarce
-        words = "they run short: raise LimitNOFILE (systemd) or ulimit -n" if scarce else "enough"
+        words = "they are running short: raise LimitNOFILE (systemd) or ulimit -n" if scarce else "enough"
         return [*self.face.ready(client), Finding("descriptors", not scarce, words)]
 
     # The answers:

@@ -74,7 +74,7 @@ class Guard:
         except Refused as limited:
             unheard = limited  # others at a browser's address must not lock out its session
         if path == FOR_PROGRAMS:
-            raise Refused("a link is made by gotunnel dashboard, on the socket", 403)
+            raise Refused("links are made by gotunnel dashboard, on the admin socket", 403)
         session = self._sessions.find(headers.get("cookie", b""))
         if session is not None:
             if method == "POST":
@@ -98,9 +98,9 @@ class Guard:
         host = headers.get("host", b"").decode("ascii", "replace").strip().lower()
         origin = headers.get("origin", b"").decode("ascii", "replace").strip().lower()
         if origin and origin not in (f"http://{host}", f"https://{host}"):
-            raise Refused("a page of another origin may not ask here", 403)
+            raise Refused("a page of another origin may not send requests here", 403)
         if headers.get("sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
-            raise Refused("a page of another site may not ask here", 403)
+            raise Refused("a page of another site may not send requests here", 403)
         # A socket, too, can be forwarded to a port of a machine with a browser (ssh -L). A browser always sends a
         # Host.
         if not self._known(host) and not (self._trusted and not host):
@@ -132,6 +132,6 @@ def check_page(session: Session, headers: Mapping[str, bytes]) -> None:
     """Return if the request comes from our own page, and not from another one with the operator's cookie. Raises
     Refused."""
     if "origin" not in headers:
-        raise Refused("a page that changes something must say its Origin", 403)
+        raise Refused("a page that changes something must send its Origin", 403)
     if not hmac.compare_digest(headers.get(CSRF, b""), session.csrf.encode()):
-        raise Refused("this page is out of date: load it anew", 403)
+        raise Refused("this page is out of date: reload it", 403)

@@ -154,7 +154,7 @@ class AdminService(Service):
         from gotunnel.admin.logins import LINK
 
         if wish:
-            raise Refused("there is nothing to say of a link: post {}")
+            raise Refused("a link takes no parameters: post {}")
         address = self.address
         return {
             "code": self.logins.link(), "seconds": LINK, "hosts": list(self._config.hosts),
@@ -214,15 +214,15 @@ class AdminService(Service):
             if self._told.get(key) != reason:
                 self._told[key] = reason
                 self.log.warn(
-                    "nobody can ask this process how it is at {where}: {reason}; set admin.{key} to another place, or "
-                    "wait: it is tried again every few seconds",
+                    "the state of this process cannot be queried at {where}: {reason}; set admin.{key} to another "
+                    "place, or wait: it is tried again every few seconds",
                     where=where, reason=reason, key=key,
                 )  # fmt: skip
             return
         if self._told.pop(key, None) is not None:
-            self.log.info("this process can be asked how it is at {where}", where=where)
+            self.log.info("the state of this process can be queried at {where}", where=where)
         else:
-            self.log.debug("this process can be asked how it is at {where}", where=where)
+            self.log.debug("the state of this process can be queried at {where}", where=where)
 
     def _open_socket(self) -> UnixListener:
         return UnixListener(self.reactor, self.path, 0o600, self._connected, self._gate, backlog=64)

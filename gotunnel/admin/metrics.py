@@ -83,7 +83,7 @@ class RoleCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
-        yield InfoMetricFamily("gotunnel_build", "Versions of this process.", {
+        yield InfoMetricFamily("gotunnel_build", "Versions used by this process.", {
             "version": __version__, "role": self._face.role, "relay": self._face.relay,
             "python": platform.python_version(), "twisted": twisted.__version__,
         })  # fmt: skip
@@ -97,7 +97,7 @@ class RoleCollector(Collector):
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield _counter("process_cpu_seconds", "CPU time, in seconds.", usage.ru_utime + usage.ru_stime)
         began = time.time() - self._face.age
-        yield _gauge("process_start_time_seconds", "When the role was made, in Unix seconds.", began)
+        yield _gauge("process_start_time_seconds", "When the role was started, in Unix seconds.", began)
         memory = _resident()
         if memory is not None:
             yield _gauge("process_resident_memory_bytes", "Resident memory.", memory)
@@ -108,27 +108,31 @@ class RoleCollector(Collector):
             yield _gauge("gotunnel_descriptors_left", "File descriptors that may still be opened.", left)
         yield _gauge("process_max_fds", "File descriptors that may be open.", limit)
         scarce = self._face.descriptors.scarce
-        yield _gauge("gotunnel_descriptors_scarce", "1 while they run short, and half a minute longer.", scarce)
+        yield _gauge(
+            "gotunnel_descriptors_scarce",
+            "1 while descriptors are short, and for half a minute afterwards.",
+            scarce,
+        )
         lag = self._api.lag.longest
         yield _gauge("gotunnel_reactor_lag_seconds", "Longest delay of the event loop within half a minute.", lag)
 
     def _health(self) -> Iterator[Metric]:
         ready = all(each.ok for each in self._api.ready())
-        yield _gauge("gotunnel_ready", "1 if /readyz says so.", ready)
-        yield _gauge("gotunnel_draining", "1 while it drains, and after.", self._face.draining)
+        yield _gauge("gotunnel_ready", "1 if /readyz answers that the process is ready.", ready)
+        yield _gauge("gotunnel_draining", "1 while and after the process drains.", self._face.draining)
 
     def _sessions(self) -> Iterator[Metric]:
         sessions = Counter(view.state for view in self._face.sessions())
-        yield _by("gotunnel_sessions", "Other ends, by how they stand.", "state", sessions, SessionState)
+        yield _by("gotunnel_sessions", "Peers by state.", "state", sessions, SessionState)
         mappings = Counter((view.kind, view.state) for view in self._face.mappings())
-        family = GaugeMetricFamily("gotunnel_mappings", "Mappings, forwards and egress sockets, by how they stand.",
+        family = GaugeMetricFamily("gotunnel_mappings", "Mappings, forwards and egress sockets, by state.",
                                    labels=("kind", "state"))  # fmt: skip
         for kind in ("mapping", "forward", "egress"):
             for state in MappingState:
                 family.add_metric((kind, state.value), mappings[kind, state])
         yield family
-        up = GaugeMetricFamily("gotunnel_peer_connected", "1 if this other end, which the configuration names, is "
-                               "connected and answers pings.", labels=("peer",))  # fmt: skip
+        up = GaugeMetricFamily("gotunnel_peer_connected", "1 if this peer, which the configuration names, is "
+                                                          "connected and answers pings.", labels=("peer",))  # fmt: skip
         named = dict(list(self._face.expected())[:MOST_PEERS])
         for peer, connected in named.items():
             up.add_metric((peer,), connected)
@@ -152,41 +156,43 @@ class RoleCollector(Collector):
 
     def _streams(self) -> Iterator[Metric]:
         usage = self._face.usage
-        yield _counter("gotunnel_streams_opened", "Visitors that came.", usage.opened)
-        yield _gauge("gotunnel_streams_live", "Visitors that are here: opened less closed.", usage.live)
-        closed = CounterMetricFamily("gotunnel_streams_closed", "Visitors whose time is over.", labels=("outcome",))
+        yield _counter("gotunnel_streams_opened", "Visitors since the start.", usage.opened)
+        yield _gauge("gotunnel_streams_live", "Visitors that are here now: opened minus closed.", usage.live)
+        closed = CounterMetricFamily("gotunnel_streams_closed", "Visitors that have ended.", labels=("outcome",))
         for outcome in Outcome:
             closed.add_metric((outcome.value,), usage.outcomes[outcome])
         yield closed
-        yield _gauge("gotunnel_visitors_pending", "Visitors that wait for a leg.", self._face.pending)
+        yield _gauge("gotunnel_visitors_pending", "Visitors waiting for a leg.", self._face.pending)
         words = "Bytes of visitors, to targets (up) and back."
         bytes_ = CounterMetricFamily("gotunnel_bytes", words, labels=("direction",))
         for direction, count in zip(("up", "down"), self._face.carried(), strict=True):
             bytes_.add_metric((direction,), count)
         yield bytes_
-        dropped = CounterMetricFamily("gotunnel_datagrams_dropped", "Datagrams that were not carried, by the reason.",
+        dropped = CounterMetricFamily("gotunnel_datagrams_dropped", "Datagrams that were dropped, by reason.",
                                       labels=("reason",))  # fmt: skip
         for reason in Drop:
             dropped.add_metric((reason.value,), usage.dropped[reason])
         yield dropped
-        yield _histogram("gotunnel_dial_seconds", "Dials of targets, at this end.", usage.dial)
+        yield _histogram("gotunnel_dial_seconds", "Dials of targets by this end.", usage.dial)
         yield _histogram(
-            "gotunnel_answer_seconds", "From a request on a leg to the target's answer, dialled at the other end.",
+            "gotunnel_answer_seconds", "Time from a request on a leg to the target's answer, dialled at the other "
+                                       "end.",
             usage.answer,
         )  # fmt: skip
         yield _histogram(
-            "gotunnel_first_byte_seconds", "From a visitor's arrival to the first byte for him.", usage.first_byte
+            "gotunnel_first_byte_seconds", "Time from a visitor's arrival to the first byte sent to it.",
+            usage.first_byte
         )
 
     def _legs(self) -> Iterator[Metric]:
         legs = self._face.legs()
-        family = GaugeMetricFamily("gotunnel_legs", "Legs, by what they do.", labels=("state",))
+        family = GaugeMetricFamily("gotunnel_legs", "Legs by state.", labels=("state",))
         for state, count in (("idle", legs.idle), ("busy", legs.busy), ("requested", legs.requested)):
             family.add_metric((state,), count)
         yield family
         usage = self._face.usage
         yield _counter("gotunnel_legs_created", "Legs that were made.", usage.legs_created)
-        yield _counter("gotunnel_legs_reused", "Visitors on a leg that had served before.", usage.legs_reused)
+        yield _counter("gotunnel_legs_reused", "Visitors whose leg had served another one before.", usage.legs_reused)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -68,7 +68,9 @@ def _view(view: Any, said: Language) -> Any:
     field = _SENTENCES.get(type(view))
     if field is None:
         return view
-    changed = {field: said.sentence(getattr(view, field))}
+    changed: dict[str, Any] = {field: said.sentence(getattr(view, field))}
     if isinstance(view, MappingView) and view.address.startswith(_NO_PORT):
         changed["address"] = said.sentence(view.address)
+    if isinstance(view, SessionView):
+        changed["refused_nodes"] = {node: said.sentence(reason) for node, reason in view.refused_nodes.items()}
     return replace(view, **changed)

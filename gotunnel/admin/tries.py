@@ -60,7 +60,7 @@ class Tries:
         more = self._lines.more(name, now)
         if more is not None:
             self.log.warn(
-                "somebody at {address} knows a wrong token of the dashboard or the API{more}", address=address,
+                "a wrong token for the dashboard or the API came from {address}{more}", address=address,
                 more=more,
             )  # fmt: skip
         return False

@@ -113,11 +113,11 @@ class Request(http.Request):
         if method == "POST":
             acting: Deferred[Any] = maybeDeferred(api.act, target, self._wish())
             acting.addCallbacks(lambda answer: self._say(Answer(answer)), self._failed)
-            acting.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+            acting.addErrback(lambda failure: self.log.failure("answering on the admin socket failed", failure))
             return
         if target == "/metrics":
             if query:
-                raise Refused("/metrics takes nothing")
+                raise Refused("/metrics takes no parameters")
             self._metrics(headers.get("accept", b"").decode("ascii", "replace"))
             return
         if query and not all_told:
@@ -128,12 +128,12 @@ class Request(http.Request):
             lambda answer: self._say(answer if all_told else Answer(answer.brief or {}, answer.status))
         )
         answering.addErrback(self._failed)
-        answering.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+        answering.addErrback(lambda failure: self.log.failure("answering on the admin socket failed", failure))
 
     def _browser(self, method: str, target: str, headers: dict[str, bytes]) -> None:
         browser, acting = self.channel.browser, target in ("/login", "/logout")
         if acting != (method == "POST"):
-            raise Refused("this is something to do: POST it" if acting else "this can only be read: GET it", 405)
+            raise Refused("this changes something: POST it" if acting else "this can only be read: GET it", 405)
         if target == "/login":
             self._say(browser.log_in(self._wish(), headers, self._source()))
         elif target == "/logout":
@@ -168,7 +168,7 @@ class Request(http.Request):
         pool = self.channel.clock.getThreadPool()
         loading = deferToThreadPool(self.channel.clock, pool, import_module, "gotunnel.admin.metrics")
         loading.addCallback(self._expose, accept).addErrback(self._failed)
-        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket failed", failure))
 
     def _expose(self, metrics: Any, accept: str) -> None:
         kind, text = metrics.exposition(self.channel.api, accept)
@@ -186,7 +186,7 @@ class Request(http.Request):
             self._broke(failure)
 
     def _broke(self, failure: Failure) -> None:
-        self.log.failure("answering {path} on the admin socket", failure, path=printable(self.uri))
+        self.log.failure("answering {path} on the admin socket failed", failure, path=printable(self.uri))
         self._say(Answer({"error": "this failed; the log of this process says why"}, 500))
 
     def _say(self, answer: Answer) -> None:
@@ -196,7 +196,7 @@ class Request(http.Request):
             return
         loading = deferToThreadPool(self.channel.clock, self.channel.clock.getThreadPool(), load, self.lang)
         loading.addCallback(lambda loaded: self._write_out(answer, loaded))
-        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket", failure))
+        loading.addErrback(lambda failure: self.log.failure("answering on the admin socket failed", failure))
 
     def _write_out(self, answer: Answer, said: Language) -> None:
         if self._disconnected:

@@ -88,7 +88,7 @@ class DatagramListener:
             self._start()
         except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of datagrams in this process, when it was started")
-            raise DialFailed("failed", "the protocol of the listener has failed") from None
+            raise DialFailed("failed", "the protocol of the listener failed") from None
         outlet = _Outlet(self, (visitor.host, visitor.port))
         outlet.flow = flow = relay.flow(outlet, idle, source, visitor.host, "", dropped, True)
         self._outlets.add(outlet)
@@ -120,7 +120,7 @@ class DatagramListener:
         more = self._lines.more(self.name, self._session.reactor.seconds())
         if more is not None:
             self.log.warn(
-                "an answer of mapping {mapping} to {visitor} goes nowhere: nothing has come from there, or not for "
+                "an answer of mapping {mapping} to {visitor} is dropped: nothing has come from there, or not for "
                 "the idle time of a flow{more}",
                 mapping=self.name, visitor=printable(f"{source[0]}:{source[1]}"), more=more,
             )  # fmt: skip

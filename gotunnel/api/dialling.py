@@ -162,7 +162,7 @@ _REASONS = {
     "not_allowed": "the server does not allow it: name it in allow_dial of this client there",
     "unknown_mapping": "that client is not connected, has no such mapping, or its `clients` leave this one out",
     "limit": "the server's limits are reached",
-    "denied": "the server is of a version that knows no forwards; upgrade it",
+    "denied": "the server's version does not support forwards; upgrade it",
     "no_leg": "no way to the server was free in time",
     "no_fds": "out of file descriptors",
 }

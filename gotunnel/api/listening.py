@@ -85,7 +85,7 @@ class FactoryListener:
             self.log.failure("a protocol of a listener in this process, when its connection was made")
             other.abortConnection()
             one.abortConnection()
-            raise DialFailed("failed", "the protocol of the listener has failed") from None
+            raise DialFailed("failed", "the protocol of the listener failed") from None
         visiting.makeConnection(one)
         return visiting
 
@@ -94,9 +94,9 @@ class FactoryListener:
             protocol = self._factory.buildProtocol(peer)
         except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("the factory of a listener in this process")
-            raise DialFailed("failed", "the factory of the listener has failed") from None
+            raise DialFailed("failed", "the factory of the listener failed") from None
         if protocol is None:
-            raise DialFailed("refused", "the factory of the listener takes nobody now")
+            raise DialFailed("refused", "the factory of the listener accepts nothing now")
         return protocol
 
     def _begun(self, protocol: IProtocol, source: str, peer: IAddress) -> ILocal:
@@ -108,7 +108,7 @@ class FactoryListener:
             transport.begin()
         except Exception:  # noqa: BLE001 - whatever the program's code raises
             self.log.failure("a protocol of a listener in this process, when its connection was made")
-            raise DialFailed("failed", "the protocol of the listener has failed") from None
+            raise DialFailed("failed", "the protocol of the listener failed") from None
         return near
 
 

@@ -28,7 +28,7 @@ def mapping_section(
     section = {key: value for key, value in given.items() if value is not None}
     name = section.pop("mapping", None)
     if not isinstance(local, (InProcess, int, str)):
-        what = Sentence("a {name} can be no target", name=type(local).__name__)
+        what = Sentence("a {name} cannot be a target", name=type(local).__name__)
         raise refused_option("what", what, "give a port, an address, a protocol factory or a client endpoint")
     if remote is None and section.get("public", True) and not isinstance(local, InProcess):
         remote = _port_of(local)

@@ -164,7 +164,7 @@ def checked_seconds(name: str, value: Any) -> float:
     if not number or not math.isfinite(value) or not 0 <= value <= LONGEST:
         shown = repr(value) if isinstance(value, (int, float, str)) or value is None else f"a {type(value).__name__}"
         cure = f"give a number from 0 to {LONGEST:.0f}, like 30; 0 is none"
-        raise refused_option(name, f"{printable(shown, 60)} is no number of seconds", cure)
+        raise refused_option(name, f"{printable(shown, 60)} is not a number of seconds", cure)
     return float(value)
 
 

@@ -147,7 +147,7 @@ def _why_closed(status: MappingStatus) -> str | None:
 
 
 def _shut(reason: str) -> Sentence:
-    return Sentence("the server lets nobody in: {reason}", reason=reason)
+    return Sentence("the server lets no visitor in: {reason}", reason=reason)
 
 
 def is_shut(closed: MappingClosed) -> bool:

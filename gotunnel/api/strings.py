@@ -55,13 +55,13 @@ def _health(name: str, text: str) -> dict[str, Any]:
             found[key.strip()] = value
         if not equals or not key.strip():
             cure = "write the kind, and options behind commas, like http,path=/healthz,interval=2"
-            raise refused_option(name, f"{printable(option, 60)!r} is no option and its value", cure)
+            raise refused_option(name, f"{printable(option, 60)!r} is not an option with its value", cure)
     return found
 
 
 def _token(name: str, text: str) -> str:
     cure = "put it into a file and name that with token_file, or set the variable GOTUNNEL_TOKEN"
-    raise refused_option(name, "would stand in the list of processes, for everybody on this machine", cure)
+    raise refused_option(name, "would appear in the list of processes, for everybody on this machine", cure)
 
 
 def _known_anyway(name: str, text: str) -> bool:
@@ -161,7 +161,7 @@ def _read(
     def take(name: str, text: str) -> None:
         if name not in readers:
             known = ", ".join(each for each in readers if each not in REFUSED)
-            what = "is no option of such an endpoint"
+            what = "is not an option of such an endpoint"
             raise refused_option(printable(name, 60), what, f"the options are {known}")
         (of_tunnel if name in TUNNEL_OPTIONS else given)[name] = readers[name](name, text)
         unread.discard(name)

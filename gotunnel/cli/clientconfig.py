@@ -59,7 +59,7 @@ def client_section(wish: Wish) -> dict[str, Any]:
     """Return the `client:` section without its token. Raises ConfigError for contradictions."""
     if len(wish.local) != len(wish.remote):
         cure = "give each --local a --remote with its port on the server"
-        raise ConfigError([Problem(PROGRAM, None, "--local", "and --remote do not come in pairs", cure)])
+        raise ConfigError([Problem(PROGRAM, None, "--local", "and --remote must come in pairs", cure)])
     section: dict[str, Any] = {"name": wish.name, "server_addr": wish.server}
     tls: dict[str, Any] = {"mode": "off"} if wish.plain else {}
     for key, path in (("ca", wish.ca), ("cert", wish.cert), ("key", wish.key)):

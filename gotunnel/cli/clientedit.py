@@ -121,14 +121,14 @@ def rotate_client(site: tuple[str, str | None], name: str, wish: TokenWish, *, n
         _tell(where, name, token, wish)
     if not wish.as_json:
         kept = Sentence("The old token stays valid until the new one is used for the first time.")
-        say(Sentence("The old token opens nothing any more.") if now else kept, err=True)
+        say(Sentence("The old token does not work any more.") if now else kept, err=True)
 
 
 def drop_old(site: tuple[str, str | None], name: str) -> None:
     """End the older of two tokens. Raises SystemExit."""
     with one_line_errors(PROGRAM):
         Site.at(*site).edit(name, dropped(name))
-    said = Sentence("The older token of {name} opens nothing any more; a running server knows within a second.",
+    said = Sentence("The older token of {name} does not work any more; a running server notices within a second.",
                     name=name)  # fmt: skip
     say(said, err=True)
 
@@ -138,10 +138,10 @@ def revoke_client(site: tuple[str, str | None], name: str, *, forget: bool) -> N
     with one_line_errors(PROGRAM):
         where = Site.at(*site)
         where.edit(name, (forgotten if forget else revoked)(name))
-    said = Sentence("The client {name} is shut out; a running server disconnects it within a second.", name=name)
+    said = Sentence("The client {name} is revoked; a running server disconnects it within a second.", name=name)
     say(said, err=True)
     if forget and where.config.token is not None:
-        say(Sentence("Its name is free: whoever has the shared server.token can be {name} now.", name=name), err=True)
+        say(Sentence("Its name is free: whoever has the shared server.token can use {name} now.", name=name), err=True)
 
 
 def _made(site: Site, name: str, wish: TokenWish, ports: PortSet | None = None) -> _Token:
@@ -175,11 +175,12 @@ def _line(
     if ports is None:
         notes.append(Sentence("Paste this line on the other machine; it keeps the configuration there."))
     elif not ports:
-        notes.append(Sentence("Paste this line on the other machine. This client may publish no port."))
+        notes.append(Sentence("Paste this line on the other machine. This client may publish no ports."))
     else:
         port = 8000 if 8000 in ports else ports.ranges[0][0]
         notes.append(Sentence(
-            "Paste this line on the other machine; --ports {port} behind it publishes its port {port}.", port=port
+            "Paste this line on the other machine; with --ports {port} appended it publishes its port {port}.",
+            port=port
         ))
     way = transport_section(wish.transport, wish.options, PROGRAM)
     words = () if way is None else transport_words(way["plugin"], wish.options)
@@ -217,7 +218,7 @@ def _print(site: Site, name: str, token: _Token, wish: TokenWish) -> None:
     for note in token.notes:
         say(note, err=True)
     say(_validity(token), err=True)
-    there = Sentence("The client {name} is in {file}, which a running server looks at twice a second.", name=name,
+    there = Sentence("The client {name} is in {file}, which a running server checks twice a second.", name=name,
                      file=site.file)  # fmt: skip
     say(there, err=True)
 
@@ -226,9 +227,10 @@ def _validity(token: _Token) -> Sentence:
     """Say how long a token is valid, and for what."""
     when = None if token.expires is None else utc(token.expires)
     if token.join is not None and when is None:
-        return Sentence("Its token serves once, for `gotunnel join`; it is not shown again.")
+        return Sentence("Its token can be used once, by `gotunnel join`; it is not shown again.")
     if token.join is not None:
-        return Sentence("Its token serves once until {when}, for `gotunnel join`; it is not shown again.", when=when)
+        return Sentence("Its token can be used once until {when}, by `gotunnel join`; it is not shown again.",
+                        when=when)
     if when is None:
         return Sentence("This token is valid until it is revoked; it is not shown again.")
     return Sentence("This token is valid until {when}; it is not shown again.", when=when)
@@ -246,5 +248,5 @@ def _seconds(text: str) -> float:
     total = sum(int(number) * UNITS[unit] for number, unit in parts)
     if not 1 <= total <= LONGEST_TTL:
         cure = "write a time like 30m, 24h or 7d, ten years at most"
-        raise ConfigError([Problem(PROGRAM, None, "--ttl", f"{text[:40]!r} is no such time", cure)])
+        raise ConfigError([Problem(PROGRAM, None, "--ttl", f"{text[:40]!r} is not such a time", cure)])
     return float(total)

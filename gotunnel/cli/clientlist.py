@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from rich.cells import cell_len
 
 from gotunnel.cli.saying import say
 from gotunnel.cli.site import PROGRAM, Site
-from gotunnel.config.clients import IdentityConfig, RightsConfig
+from gotunnel.config.clients import ClientLimitsConfig, IdentityConfig, RightsConfig
+from gotunnel.config.explain_clients import limits_said
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.model import ServerConfig
 from gotunnel.errors import Sentence
@@ -25,6 +26,8 @@ from gotunnel.tap.exits import one_line_errors
 __all__ = ["Row", "as_json", "as_table", "list_clients", "rows", "utc"]
 
 TITLES = ("NAME", "STATE", "PORTS", "ADDRESSES", "DIAL", "NODES", "GROUPS", "TOKENS", "FROM")
+LIMITS_AT = TITLES.index("TOKENS")
+"""Where the column of limits is. It is there only if a client has limits of its own."""
 STATES = ("active", "joining", "expired", "revoked", "disabled")
 
 
@@ -48,6 +51,9 @@ class Row:
     expires: str | None
     source: str
     allow_udp_ports: tuple[int | str, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
+    own_limits: dict[str, int] = field(default_factory=dict)
+    """Those of `limits` that differ from the server's."""
 
     def words(self) -> tuple[str, ...]:
         """Return the cells of the table. Cells that have to be translated are Sentences."""
@@ -101,7 +107,11 @@ def as_table(found: Sequence[Row], said: Language = ENGLISH) -> list[str]:
     """Return the lines of a table, in a language."""
     cells = [[said.sentence(title) for title in TITLES]]
     cells += [[said.sentence(cell) if isinstance(cell, Sentence) else cell for cell in row.words()] for row in found]
-    widths = [max(cell_len(line[column]) for line in cells) for column in range(len(TITLES))]
+    if any(row.own_limits for row in found):
+        limits = (Sentence("LIMITS"), *(limits_said(row.own_limits) for row in found))
+        for line, cell in zip(cells, map(said.sentence, limits), strict=True):
+            line.insert(LIMITS_AT, cell)
+    widths = [max(cell_len(line[column]) for line in cells) for column in range(len(cells[0]))]
     return ["  ".join(map(_padded, line, widths)).rstrip() for line in cells]
 
 
@@ -111,7 +121,8 @@ def _padded(cell: str, width: int) -> str:
 
 def as_json(found: Iterable[Row]) -> str:
     """Return an array of objects as text."""
-    return json.dumps([asdict(row) for row in found], indent=1)
+    shown = [{key: value for key, value in asdict(row).items() if key != "own_limits"} for row in found]
+    return json.dumps(shown, indent=1)
 
 
 def utc(when: float) -> str:
@@ -122,7 +133,7 @@ def utc(when: float) -> str:
 def _of_config(config: ServerConfig, client: IdentityConfig) -> Row:
     state = "disabled" if client.disabled else "active"
     return Row(client.name, state, *_rights(config, client), len(client.token), None, None, None,
-               Sentence("the configuration"), _udp(config, client))  # fmt: skip
+               Sentence("the configuration"), _udp(config, client), *_limits(config, client))  # fmt: skip
 
 
 def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) -> Row:
@@ -143,7 +154,7 @@ def _of_file(config: ServerConfig, client: FileIdentity, file: str, now: float) 
         None if join is None else "expired" if join_over else "valid",
         None if join is None or join.expires is None else utc(join.expires),
         None if expires is None else utc(expires),
-        file, _udp(config, client),
+        file, _udp(config, client), *_limits(config, client),
     )  # fmt: skip
 
 
@@ -160,3 +171,10 @@ def _rights(
 
 def _udp(config: ServerConfig, client: RightsConfig) -> tuple[int | str, ...]:
     return config.allow_udp_ports if client.allow_udp_ports is None else client.allow_udp_ports
+
+
+def _limits(config: ServerConfig, client: RightsConfig) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the limits of a client, and those of them that differ from the server's."""
+    shared = {name: getattr(config.limits, name) for name in ClientLimitsConfig.model_fields}
+    limits = {**shared, **client.limits.model_dump(exclude_none=True)}
+    return limits, {name: limit for name, limit in limits.items() if limit != shared[name]}

@@ -41,13 +41,16 @@ def _token_options(command: Command) -> Command:
             "Default: one-time with --print-join, for 24h.",
         ),
         click.option("--print-join", is_flag=True, help="Print a line to paste on the other machine."),
-        click.option("--server", metavar="HOST:PORT", help="How clients reach this server, for that line."),
-        click.option("--transport", metavar="NAME", help="The plugin by which clients reach it, for that line."),
+        click.option("--server", metavar="HOST:PORT", help="How clients reach this server, for the line of "
+                                                           "--print-join."),
+        click.option("--transport", metavar="NAME", help="The plugin through which clients reach it, for the line "
+                                                         "of --print-join."),
         click.option(
             "--transport-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of that plugin."
         ),
-        click.option("--pin/--no-pin", default=True, help="Whether that line names the server's public key."),
-        click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object."),
+        click.option("--pin/--no-pin", default=True, help="Whether the line of --print-join names the server's "
+                                                          "public key."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -56,10 +59,15 @@ def _token_options(command: Command) -> Command:
 
 @client.command()
 @click.argument("name")
-@click.option("--ports", metavar="PORT,FROM-TO,...", help="What it may publish (default: server.allow_ports).")
+@click.option("--ports", metavar="PORT,FROM-TO,...", help="Ports that it may publish (default: server.allow_ports).")
 @click.option("--udp-ports", metavar="PORT,...", help="The same for UDP (default: server.allow_udp_ports).")
-@click.option("--bind", multiple=True, metavar="ADDR", help="Where its mappings may listen; may be repeated.")
-@click.option("--dial", multiple=True, metavar="RULE", help="What its forwards may reach; may be repeated.")
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="ADDR",
+    help="An address that its mappings may listen on; may be repeated.",
+)
+@click.option("--dial", multiple=True, metavar="RULE", help="A target that its forwards may reach; may be repeated.")
 @click.option("--node", multiple=True, metavar="NODE", help="A node that it may announce; may be repeated.")
 @click.option("--group", multiple=True, metavar="GROUP", help="A group that it may publish in; may be repeated.")
 @_token_options
@@ -87,7 +95,7 @@ def add(
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 @_which_server
 def list_(config: str, state: str | None, as_json: bool) -> None:
-    """Show all clients with tokens of their own, what they may do, and until when."""
+    """Show all clients that have tokens of their own, their rights, and until when they are valid."""
     from gotunnel.cli.clientlist import list_clients
 
     list_clients((config, state), json_wanted=as_json)
@@ -95,10 +103,10 @@ def list_(config: str, state: str | None, as_json: bool) -> None:
 
 @client.command()
 @click.argument("name")
-@click.option("--forget", is_flag=True, help="Free its name, too; else the name stays shut for everybody.")
+@click.option("--forget", is_flag=True, help="Also free its name; otherwise nobody can use the name any more.")
 @_which_server
 def revoke(name: str, config: str, state: str | None, forget: bool) -> None:
-    """Shut a client out: its tokens open nothing any more, and a running server disconnects it within a second."""
+    """Revoke a client: its tokens stop working, and a running server disconnects it within a second."""
     from gotunnel.cli.clientedit import revoke_client
 
     revoke_client((config, state), name, forget=forget)
@@ -106,7 +114,7 @@ def revoke(name: str, config: str, state: str | None, forget: bool) -> None:
 
 @client.command()
 @click.argument("name")
-@click.option("--drop-old", is_flag=True, help="Make none: end the older one of two tokens.")
+@click.option("--drop-old", is_flag=True, help="Make no token: end the older of two.")
 @click.option("--at-once", is_flag=True, help="End the old token now, for example because somebody has seen it.")
 @_token_options
 @_which_server
@@ -118,14 +126,14 @@ def rotate(name: str, config: str, state: str | None, drop_old: bool, at_once: b
     if not drop_old:
         clientedit.rotate_client((config, state), name, wanted, now=at_once)
     elif at_once or wanted != clientedit.TokenWish():
-        raise click.UsageError("--drop-old makes no token and goes with no other option")
+        raise click.UsageError("--drop-old makes no token and cannot be combined with other options")
     else:
         clientedit.drop_old((config, state), name)
 
 
 def _checked(wish: dict[str, Any]) -> dict[str, Any]:
     if wish["server"] is not None and not wish["print_join"]:
-        raise click.UsageError("--server is for the line of --print-join")
+        raise click.UsageError("--server is only used with --print-join")
     if (wish["transport"] is not None or wish["options"]) and not wish["print_join"]:
-        raise click.UsageError("--transport is for the line of --print-join")
+        raise click.UsageError("--transport is only used with --print-join")
     return wish

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +134,12 @@ class _Exposing(Service):
     def _happened(self, event: Event) -> None:
         if isinstance(event, MappingOpened):
             local = self._mapping.local
-            say(Sentence("{address} reaches {local}. Ctrl-C ends it.", address=event.address, local=local))
+            opened = Sentence("{address} reaches {local}. Ctrl-C ends it.", address=event.address, local=local)
+            try:
+                say(opened)
+            except OSError:  # a full disk, or a pipe that nobody reads, must not end a tunnel
+                with suppress(OSError):
+                    say(opened, err=True)
         elif isinstance(event, MappingClosed) and self.running and not is_shut(event):
             self._refuse(event.reason)  # otherwise the log says so, and the port opens again by itself
 

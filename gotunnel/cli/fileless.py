@@ -41,16 +41,18 @@ def _way_to_server(command: Function) -> Function:
 
 def _refuse_contradiction(plain: bool, tls_ca: str | None, pin: str | None) -> None:
     if plain and (tls_ca or pin):
-        raise click.UsageError("--plain and --tls-ca or --pin contradict each other")
+        raise click.UsageError("--plain cannot be combined with --tls-ca or --pin")
 
 
 @click.command(cls=Command)
 @click.argument("local", metavar="PORT|HOST:PORT|unix:PATH")
 @click.option("--server", required=True, metavar="HOST:PORT", help="The gotunnel server.")
 @click.option(
-    "--remote", metavar="[HOST:]PORT", help="Where the server listens for it (default: the local port)."
+    "--remote",
+    metavar="[HOST:]PORT",
+    help="The port or address on which the server listens for it (default: the local port).",
 )
-@click.option("--udp", is_flag=True, help="It takes datagrams: the server's port is one of UDP.")
+@click.option("--udp", is_flag=True, help="It takes datagrams: the server's port is a UDP port.")
 @_way_to_server
 def expose(
     local: str,
@@ -111,14 +113,28 @@ def egress(
 @click.option("--key", metavar="FILE", help="The private key of --cert.")
 @click.option("--plain", is_flag=True, help="No TLS, for a server with `tls: {mode: off}`.")
 @click.option("--ports", metavar="PORT,...", help="Publish these ports of this machine, under the same numbers.")
-@click.option("--local", multiple=True, metavar="PORT|HOST:PORT|unix:PATH", help="Publish this; --remote says where.")
-@click.option("--remote", multiple=True, metavar="[HOST:]PORT", help="Where the server listens for that --local.")
-@click.option("--transport", metavar="NAME", help="The plugin by which the server is reached, like websocket.")
+@click.option(
+    "--local",
+    multiple=True,
+    metavar="PORT|HOST:PORT|unix:PATH",
+    help="The port or address to publish; --remote says where.",
+)
+@click.option(
+    "--remote",
+    multiple=True,
+    metavar="[HOST:]PORT",
+    help="The port or address on which the server listens for that --local.",
+)
+@click.option("--transport", metavar="NAME", help="The plugin through which the server is reached, like websocket.")
 @click.option("--transport-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of that plugin.")
 @click.option("-o", "--output", metavar="FILE", default="config.yaml", show_default=True, help="What to write.")
 @click.option("--force", is_flag=True, help="Replace that file, and keep it as FILE.old.")
-@click.option("--renew", is_flag=True, help="If that file is there, keep it, and replace the token in its token_file.")
-@click.option("--json", "as_json", is_flag=True, help="Say the result as one JSON object.")
+@click.option(
+    "--renew",
+    is_flag=True,
+    help="If that file exists, keep it, and replace only the token in its token_file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--token", hidden=True, expose_value=False, callback=_refuse_token, is_eager=True)
 def join(
     server: str,
@@ -141,8 +157,8 @@ def join(
 ) -> None:
     """Make this machine a client of a server, with a token that `gotunnel client add` has made there.
 
-    The token comes from standard input, from GOTUNNEL_TOKEN, or is asked for; never from the command line, where every
-    user of this machine could read it. A one-time token is exchanged for a lasting one. What is left behind is a
+    The token comes from standard input, from GOTUNNEL_TOKEN, or is asked for; never from the command line, where
+    every user of this machine could read it. A one-time token is exchanged for a lasting one. The command leaves a
     configuration and a token file.
     """
     from gotunnel.cli.clientconfig import Wish
@@ -151,10 +167,10 @@ def join(
     if more:
         _refuse_token(None, None, more)
     if plain and (ca or pin or cert or key):
-        raise click.UsageError("--plain contradicts --pin, --ca, --cert and --key")
+        raise click.UsageError("--plain cannot be combined with --pin, --ca, --cert or --key")
     wish = Wish(server, name, pin, ca, cert, key, plain, ports, local, remote, transport, options)
     if renew and force:
-        raise click.UsageError("--renew keeps what --force replaces")
+        raise click.UsageError("--renew cannot be combined with --force: it keeps the file that --force replaces")
     join_server(wish, output, force=force, renew=renew, as_json=as_json)
 
 

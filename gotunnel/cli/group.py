@@ -4,6 +4,7 @@ written. The commands are in `main`."""
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,25 @@ def _spoken() -> Iterator[None]:
         from gotunnel.cli.wrongwords import spoken
 
         raise spoken(error) from None
+
+
+def _fill_gaps() -> None:
+    """Give a process that was started without a standard stream (`<&-`, `>&-`) an empty one. In this order, each gets
+    the number that is missing, so that no file or connection gets it."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - as long as the process lives
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _replace_unknown() -> None:
+    """Print `?` for a character that the encoding of standard output lacks, such as a bar of a table in Latin-1. No
+    table is worth a traceback."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.errors == "strict":
+        out.reconfigure(errors="replace")
 
 
 def _flush(quietly: bool) -> None:
@@ -76,6 +96,8 @@ class CommandGroup(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Called to run the command."""
+        _fill_gaps()
+        _replace_unknown()
         try:
             try:
                 return super().main(*args, **extra)

@@ -47,7 +47,7 @@ CURES = {
     "`gotunnel client list` shows its clients, and `gotunnel client rotate NAME --print-join` makes another line",
     "bad_server_mac": "the token is not the server's, or somebody sits between it and this machine",
     "name_in_use": "stop the other one, or join with another name",
-    "tls_required": "the server wants TLS: leave --plain out",
+    "tls_required": "the server wants TLS: leave out --plain",
     "timeout": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain",
     "closed": "is that a gotunnel server? With `tls: {mode: off}` there, say --plain; and after failed logins a server "
     "refuses an address for a while",
@@ -196,17 +196,17 @@ def _tell(
     say(Sentence("This machine is the client {name} of {server}: both have proved themselves.", name=wish.name,
                  server=wish.server))  # fmt: skip
     if doubt:
-        say(Sentence("The server's last word did not come ({reason}); the token that was written works all the same.",
+        say(Sentence("The server's last answer did not arrive ({reason}); the token that was written works anyway.",
                      reason=doubt))  # fmt: skip
     elif enrolled:
         say(Sentence("The one-time token is used up; the server gave this client a token of its own."))
     if isinstance(files, Renewal):
-        say(Sentence("Written: {token}; {config} is as it was.", token=token, config=config))
-        say(Sentence("A client that runs goes on with its former token: restart it."))
+        say(Sentence("Written: {token}; {config} is unchanged.", token=token, config=config))
+        say(Sentence("A client that is running keeps using its former token: restart it."))
         return
     say(Sentence("Written: {config}, and {token}, which only this user may read.", config=config, token=token))
     if files.kept is not None:
-        say(Sentence("The former configuration is {kept} now.", kept=files.kept))
+        say(Sentence("The former configuration was kept as {kept}.", kept=files.kept))
     click.echo()
     say(Sentence("Next:"))
     steps = _steps(_word(config), load_problem=load_problem)
@@ -223,8 +223,8 @@ def _steps(config: str, *, load_problem: bool) -> list[tuple[Sentence, str]]:
     if os.environ.get(VARIABLE):
         steps.append((Sentence("two tokens are an error:"), f"unset {VARIABLE}"))
     if load_problem:
-        edit = Sentence("edit {config}, the lines behind mappings", config=config)
-        steps.append((Sentence("say what to publish:"), edit))
+        edit = Sentence("edit {config}: the lines under mappings", config=config)
+        steps.append((Sentence("name what to publish:"), edit))
     steps.append((Sentence("see what it would do:"), f"gotunnel check {config}"))
     steps.append((Sentence("run it:"), f"gotunnel-client --config {config}"))
     return steps

@@ -35,21 +35,22 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
         except ValueError as error:
             raise ConfigError([Problem(program, None, "--server", str(error), "write HOST:PORT")]) from None
         if is_wildcard(address.host):
-            what, cure = f"{address.host} is no address to connect to", "write the name or the address of this server"
+            what = f"{address.host} is not an address to connect to"
+            cure = "write the name or the address of this server"
             raise ConfigError([Problem(program, None, "--server", what, cure)])
         return Place(address)
     host, port = config.addr.host, config.addr.port
     if port == 0:
-        cure = "say with --server HOST:PORT how clients reach it"
+        cure = "give --server HOST:PORT, by which clients reach it"
         raise ConfigError([Problem(program, None, "server.addr", "names no port", cure)])
     if not is_wildcard(host):
         loopback = host == "::1" or host.startswith("127.")
-        note = Sentence("{host} is this machine's own, and no other reaches it: change server.addr, or say --server "
-                        "HOST:PORT", host=host)  # fmt: skip
+        note = Sentence("{host} is this machine's own, and no other machine reaches it: change server.addr, or "
+                        "give --server HOST:PORT", host=host)  # fmt: skip
         return Place(HostPort(host, port), note if loopback else "")
     guess = _routed_address(socket.AF_INET) or (_routed_address(socket.AF_INET6) if host == "::" else None)
     if guess is None:
-        cure = "say with --server HOST:PORT how clients reach it"
+        cure = "give --server HOST:PORT, by which clients reach it"
         raise ConfigError([Problem(program, None, "server.addr", f"{host} does not tell where clients connect", cure)])
     note = Sentence(
         "server.addr is {host}, so the line names {address}, the address of this machine's default route; if clients "

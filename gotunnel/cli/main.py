@@ -38,7 +38,13 @@ def check(file: str, state: str | None) -> None:
 @click.option("-c", "--config", metavar="FILE", default="config.yaml", show_default=True, help="The configuration.")
 @click.option("--state", metavar="DIR", help="The server's folder for state.")
 @click.option("--kubernetes", is_flag=True, help="Examine the certificates of kube-apiserver and kubelets.")
-@click.option("--name", "names", multiple=True, metavar="HOST", help="By which workers reach the kube-apiserver.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="The name or address by which workers reach kube-apiserver.",
+)
 @click.option(
     "--kubelet-ca",
     metavar="FILE",
@@ -46,7 +52,7 @@ def check(file: str, state: str | None) -> None:
     help="Certificates in PEM, one of which must have issued those of the kubelets.",
 )
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0.1, 300), default=5.0, show_default=True)
-@click.option("--no-throughput", is_flag=True, help="Send no bytes to measure what a leg carries.")
+@click.option("--no-throughput", is_flag=True, help="Do not send bytes to measure a leg's throughput.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects: check, status, message, cure.")
 def doctor(
     config: str,
@@ -58,7 +64,7 @@ def doctor(
     no_throughput: bool,
     as_json: bool,
 ) -> None:
-    """Find out why it does not work: one line for each thing examined, with its cure.
+    """Find out why it does not work: prints one line for each check, and what to do about problems.
 
     Exit code 0 if there is no problem, 1 if there is one, 2 if the configuration would be refused.
     """
@@ -90,8 +96,8 @@ def token() -> None:
 def pin(server: str | None, config: str | None, cert: str | None, state: str | None) -> None:
     """Print the pin of a server's key, for `client.tls.pin`.
 
-    On the server: of what its configuration names, or of its own certificate, which is made if there is none. From
-    elsewhere: HOST:PORT, of what that server shows now, unchecked.
+    On the server: the pin of what its configuration names, or of its own certificate, which is made if there is none.
+    Elsewhere: HOST:PORT, the pin of what that server shows now, unchecked.
     """
     from gotunnel.cli.pin import print_pin
 

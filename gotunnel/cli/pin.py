@@ -87,6 +87,6 @@ def _shown_by(server: HostPort) -> tuple[x509.Certificate, str]:
     except ValueError:
         raise GotunnelError(f"{server}: its certificate cannot be read") from None
     return shown, Sentence(
-        "This is what {server} shows now, and nothing has checked it: compare it with what the server's log says at "
-        "its start.", server=server,
+        "This is what {server} shows now, unchecked: compare it with what the server's log says when it starts.",
+        server=server,
     )  # fmt: skip

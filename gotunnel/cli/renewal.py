@@ -50,7 +50,10 @@ class Renewal:
             raise self._refused("holds its token itself", cure)
         self._file = Path(os.path.realpath(config.token_file))  # a symbolic link stays a link
         if not os.access(self._file.parent, os.W_OK | os.X_OK):
-            raise self._refused(f"names {printable(self._file, 256)}, whose folder is not writable", "see to that")
+            raise self._refused(
+                f"names {printable(self._file, 256)}, whose folder is not writable",
+                "make that folder writable",
+            )
 
     def way(self, wish: Wish, config: ClientConfig) -> tuple[Wish, ClientConfig]:
         """Return the wish and the configuration to connect with. `config` comes from the command line; a transport or

@@ -31,7 +31,7 @@ def server_options(program: str = "gotunnel-server") -> RoleOptions:
     """Return the server's options as its own program has them."""
     from gotunnel.tap.server import Options
 
-    return _foreground(Options, program, "Publish ports of clients that cannot be reached themselves.")
+    return _foreground(Options, program, "Publish ports of clients that cannot be reached directly.")
 
 
 def client_options(program: str = "gotunnel-client") -> RoleOptions:

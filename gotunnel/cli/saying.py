@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
+from gotunnel.cli.group import NO_ROOM
 from gotunnel.i18n.language import of_environment
+from gotunnel.tap.exits import one_line_errors
 
-__all__ = ["say"]
+__all__ = ["errors_of_asking", "say"]
 
 
 def say(text: str, *, err: bool = False, before: str = "") -> None:
     """Print a text of ours as a line; `before` is put in front of it unchanged."""
     click.echo(before + of_environment().sentence(text), err=err)
+
+
+@contextmanager
+def errors_of_asking(program: str) -> Iterator[None]:
+    """Like `one_line_errors`, for a command that also prints here. An output that cannot be written raises OSError, as
+    it does elsewhere: CommandGroup knows what to say about it."""
+    unwritten: OSError | None = None
+    with one_line_errors(program):
+        try:
+            yield
+        except OSError as failed:
+            if failed.filename is not None or failed.errno not in (errno.EPIPE, *NO_ROOM):
+                raise
+            unwritten = failed
+    if unwritten is not None:
+        raise unwritten

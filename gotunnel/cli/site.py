@@ -57,7 +57,7 @@ class Site:
         changed, ClientRefused for a change that does not fit the client, and OSError for a state folder that cannot be
         created."""
         if any(client.name == name for client in self.config.clients):
-            what = f"the client {name} stands in the configuration"
+            what = f"the client {name} is in the configuration"
             raise ConfigError([Problem(PROGRAM, None, "server.clients", what, "change it there")])
         if self.config.clients_file is None:
             state_folder(self._chosen)

@@ -154,7 +154,7 @@ class SteadyStream:
         since, self._since = self._since, 0.0
         if left_out:
             self.log.warn(
-                "{count} lines of this log are missing here: nobody read it for {seconds:.0f} s",
+                "{count} lines of this log are missing here: nothing read it for {seconds:.0f} s",
                 count=left_out, seconds=time.monotonic() - since,
             )  # fmt: skip
 

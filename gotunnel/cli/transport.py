@@ -25,12 +25,22 @@ def transport_section(name: str | None, options: Iterable[str], program: str) ->
             raise ConfigError([Problem(program, None, OPTION, what, "write it like proxy=proxy.example.com:3128")])
         if key in found:
             cure = "say each option once"
-            raise ConfigError([Problem(program, None, OPTION, Sentence("{key} stands twice", key=key), cure)])
+            raise ConfigError([Problem(program, None, OPTION, Sentence("{key} appears twice", key=key), cure)])
         found[key] = _value(value)
     if name is not None:
         return {"plugin": name, **found}
     if found:
-        raise ConfigError([Problem(program, None, OPTION, "stands alone", "say whose it is with --transport NAME")])
+        raise ConfigError(
+            [
+                Problem(
+                    program,
+                    None,
+                    OPTION,
+                    "is only used with --transport",
+                    "give --transport NAME to say which plugin it belongs to",
+                )
+            ]
+        )
     return None
 
 

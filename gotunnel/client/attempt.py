@@ -28,10 +28,10 @@ AUTH_HINTS = {
     "bad_server_mac": "the server does not hold our token, or somebody sits between it and us",
     "name_in_use": "another running client has this name; give each a name of its own",
     "version": "bring both ends to releases that speak one version of the protocol",
-    "limit": "raise that limit of the server, or use less",
+    "limit": "raise that limit on the server, or use less",
     "penalty": "wait, or let the server's penalties exempt this address",
     "internal": "the server's log says more",
-    "protocol_error": "another program answers there, or one of the two is to be upgraded",
+    "protocol_error": "another program answers there, or one of the two needs an upgrade",
     "enrol_required": "use it with `gotunnel join`",
 }
 SAY_IT = ("tls_required", "no_bearer", "going_away", "stale")

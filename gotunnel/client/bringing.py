@@ -99,7 +99,7 @@ class Bringing:
         made = min(count, max(0, min(allowed, left)))
         self._shared.left -= made
         if count > made:
-            reason = "as many legs as may be are there already"
+            reason = "there are already as many legs as allowed"
             if left < allowed:
                 reason = "the client has file descriptors for no more legs"
             receiver.leg_failed(plain, count - made, reason)
@@ -150,7 +150,7 @@ class Bringing:
         if self._no_more:
             return
         if not failure.check(GotunnelError):
-            self.log.failure("dialling a leg", failure)
+            self.log.failure("dialling a leg failed", failure)
         reason = printable(words_of(failure.value))
         more = self._lines.more("leg", self._clock.seconds())
         if more is not None:

@@ -125,12 +125,12 @@ class ChangingLink:
         session.change(self.published.give_up(), ())
         session.drain(self._config.drain_timeout)
         leaving = Deferred.fromCoroutine(self._leave(session))
-        leaving.addErrback(lambda failure: self.log.failure("leaving the server", failure))
+        leaving.addErrback(lambda failure: self.log.failure("leaving the server failed", failure))
 
     async def _leave(self, session: ClientSession) -> None:
         await Patience(self._clock).until(lambda: session.drained, IN_FLIGHT)
         if session.connected:
-            session.close("the configuration names another server, or this client otherwise")
+            session.close("the configuration names another server, or another name for this client")
 
     def _wake(self) -> None:
         """Make the next attempt now: its settings have changed, and the cause of a failure may be fixed. If an attempt

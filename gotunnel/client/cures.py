@@ -9,9 +9,10 @@ __all__ = ["cure_for"]
 
 STOPPING = "the server is about to stop"
 """The reason, with the code `limit`, that a stopping server gives to a mapping that arrives too late."""
-_NO_GROUPS = "; the server is of a version that knows no groups, and gives the port to one client; upgrade it"
+_NO_GROUPS = "; the server's version does not support groups, and gives the port to one client; upgrade it"
 _GROUP_CURES = {
-    "port_in_use": "; a mapping without this group has it: give all of them the same group, or choose another port",
+    "port_in_use": "; a mapping without this group holds the port: give all of them the same group, or choose "
+    "another port",
     "acl_denied": "; have the server allow the group, the port and the address (allow_groups, allow_ports, allow_bind)",
     "group_mismatch": "; give all members the same remote and encrypt, or this one a group of its own",
 }
@@ -21,7 +22,7 @@ _CURES = {
     "(allow_ports, allow_bind)",
     "reserved": "; choose another one (remote, or remote_port beside local_ports)",
     "limit": "; the server's limits.mappings says how many",
-    "bad_request": "; correct this mapping: its remote, or what stands beside that",
+    "bad_request": "; correct the mapping's remote, or the keys that go with it",
 }
 _UDP_CURE = "; choose an allowed one (remote), or have the server allow it (allow_udp_ports, allow_bind)"
 
@@ -29,7 +30,7 @@ _UDP_CURE = "; choose an allowed one (remote), or have the server allow it (allo
 def cure_for(code: str, reason: str, *, grouped: bool, can_group: bool, udp: bool = False) -> str:
     """Return what to do, as a continuation of the reason. `can_group` says whether the server supports groups."""
     if reason.endswith(STOPPING):
-        return "; it is asked for again by itself"
+        return "; it is asked for again automatically"
     system = cure_of(reason)
     if system is not None:
         return system

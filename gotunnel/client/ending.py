@@ -89,7 +89,7 @@ class EndingLink:
         await self._patience.until(lambda: all(session.finished for session in self._sessions))
         cut = self.streams
         if cut:
-            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+            self.log.warn("{count} visitors were disconnected: their time was over", count=cut)
         for session in tuple(self._sessions):
             session.reset_streams()
         if self.session is not None:

@@ -33,15 +33,15 @@ class ForwardNews:
         reason = None
         if message.state == "down":
             said = message.reason
-            reason = SWITCHED_OFF_AT_SERVER if said == SWITCHED_OFF else printable(said) or "it does not say why"
+            reason = SWITCHED_OFF_AT_SERVER if said == SWITCHED_OFF else printable(said) or "no reason is given"
         before = openers.why_off(target)
         openers.told_off(self._opener, target, reason)
         why = openers.why_off(target)
         for forward in self._forwards.leading_to(target) if bool(before) != bool(why) else ():
             if why:
                 self._warn(
-                    "off", "forward {forward}: the server leads nobody to {target}: {reason}; gotunnel status there "
-                    "shows it", forward=forward, target=str(target), reason=why,
+                    "off", "forward {forward}: the server does not lead visitors to {target}: {reason}; gotunnel "
+                           "status there shows it", forward=forward, target=str(target), reason=why,
                 )  # fmt: skip
             else:
                 self.log.info("forward {forward}: visitors reach {target} again", forward=forward, target=str(target))

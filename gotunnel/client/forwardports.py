@@ -156,7 +156,11 @@ class ForwardPort(_Port):
         except OSError:
             self._relay.gate.stop()  # logs the shortage; the connection is closed
             return
-        self._accepted(local)
+        try:
+            self._accepted(local)
+        except BaseException:  # a bug: nothing else would ever close this connection
+            local.abort()
+            raise
 
     def _accepted(self, local: ILocal) -> None:
         self._arrived(self._config, local)

@@ -117,8 +117,11 @@ class Forwards:
             port.start()
 
     async def change(self, forwards: Iterable[ForwardConfig], egress: EgressConfig | None) -> None:
-        """Apply a new configuration: close listeners that were removed or moved, then open the new ones. Visitors with
-        a leg and unchanged ports go on; visitors that wait for a removed forward are reset."""
+        """Apply a new configuration: close listeners that were removed or moved, then open the new ones.
+
+        Visitors with a leg and unchanged ports go on. Visitors that wait for a removed forward or egress socket are
+        reset.
+        """
         self._configs = {config.name: config for config in forwards}
         closed: list[ForwardPort | EgressSocket] = []
         moved: list[ForwardPort] = []
@@ -128,8 +131,6 @@ class Forwards:
                 closed.append(self._named.pop(name))
                 if config is not None:
                     moved.append(port)
-            if config is None:
-                self._lobby.turn_away_all(Outcome.STOPPED, name)
         if self._egress is not None and egress != self._egress_config:
             closed.append(self._egress)
             self._egress = None
@@ -140,6 +141,10 @@ class Forwards:
         async with self._turn:
             for gone in closed:
                 await gone.stop()
+        here = {port.name for port in self.ports}
+        for gone in closed:
+            if gone.name not in here and (gone.kind != "egress" or self._egress is None):
+                self._lobby.turn_away_all(Outcome.STOPPED, gone.name)
         if self._running:
             self.start()
 
@@ -194,7 +199,7 @@ class Forwards:
             more = self._lines.more("pending", self._clock.seconds())
             if more is not None:
                 self.log.warn(
-                    "visitor {visitor} of forward {forward} is reset: {most} visitors wait for a leg{more}",
+                    "visitor {visitor} of forward {forward} was reset: {most} visitors wait for a leg{more}",
                     visitor=visitor.local.address, forward=visitor.mapping, most=PENDING, more=more,
                 )  # fmt: skip
         else:
@@ -202,12 +207,7 @@ class Forwards:
 
     def kick(self, conn: str) -> bool:
         """Reset the waiting visitor with this id. Returns False if there is none."""
-        for waiting in self._lobby.waiting.values():
-            for visitor in waiting:
-                if visitor.conn == conn and waiting.leave(visitor):
-                    self._lobby.turn_away([visitor], Outcome.STOPPED)
-                    return True
-        return False
+        return self._lobby.kick(conn)
 
     def next_conn(self) -> str:
         """Return the id for a new visitor."""
@@ -243,5 +243,6 @@ _CURES = {
     "limit": "the server's limits (visitors of a client, streams of all, names being looked up) say how many",
 }
 _EGRESS_CURES = {
-    **_CURES, "not_allowed": "let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`",
+    **_CURES, "not_allowed": "have a client announce it (client.nodes), and give this one `nodes:PORT` in its "
+                             "allow_dial",
 }  # fmt: skip

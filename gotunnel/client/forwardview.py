@@ -22,7 +22,7 @@ class ForwardsView:
 
     @property
     def pending(self) -> int:
-        """Visitors that wait for a leg."""
+        """Visitors waiting for a leg."""
         return self._forwards.pending
 
     def mappings(self, served: Counter[str]) -> Iterator[MappingView]:
@@ -34,7 +34,7 @@ class ForwardsView:
         for port in self._forwards.ports:
             state, reason = MappingState.OPEN, ""
             if self._forwards.stopped:
-                state, reason = MappingState.PENDING, "the client drains: it serves nobody new"
+                state, reason = MappingState.PENDING, "the client is draining: it accepts no new visitors"
             elif port.failure is not None:
                 state, reason = MappingState.FAILED, port.failure
             elif openers.refusing:

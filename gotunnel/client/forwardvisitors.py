@@ -75,7 +75,7 @@ class OwnVisitor(ForwardVisitor):
         if not self.met.called:
             code = end.code if end is not None and end.code else outcome.value
             self.met.errback(DialFailed(code, Sentence(
-                "not led to {target}: {code}", target=self.target, code=code
+                "{target} was not reached: {code}", target=self.target, code=code
             )))
 
 

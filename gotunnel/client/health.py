@@ -149,7 +149,7 @@ class _Watch:
         self._timer = self._clock.callLater(self._config.timeout, self._cut)
         self._probe = probe = answer(self._clock, None, self._check.probe).addCallback(_well)
         probe.addCallbacks(self._passed, self._failed)
-        probe.addErrback(lambda failure: self.log.failure("judging the target of a mapping", failure))
+        probe.addErrback(lambda failure: self.log.failure("judging the target of a mapping failed", failure))
         probe.addCallback(self._again, started)
 
     def _cut(self) -> None:
@@ -183,7 +183,7 @@ class _Watch:
             return
         if not self._late and not failure.check(GotunnelError) and not self._broken:
             self._broken = True
-            self.log.failure("probing the target of mapping {mapping}", failure, mapping=self._mapping.name)
+            self.log.failure("probing the target of mapping {mapping} failed", failure, mapping=self._mapping.name)
         if not self._health.failed(self._clock.seconds()):
             return
         said = Sentence(

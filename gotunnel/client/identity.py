@@ -84,7 +84,7 @@ class ClientIdentity:
         before, self.tls = self.tls, tls
         self.changed(tls)
         if not self._tell(before):
-            self.log.info("client.tls.ca is loaded anew: it holds for connections from now on")
+            self.log.info("client.tls.ca was read again: it holds for connections from now on")
 
     def _tell(self, before: ClientTls) -> bool:
         """Log and watch the client's certificate if it is a new one. Returns whether it is."""

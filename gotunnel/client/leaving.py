@@ -78,6 +78,6 @@ class Leaving:
             count = self._cut(name)
             if count:
                 self.log.warn(
-                    "{count} visitors of {mapping}, which was removed, were cut: their time was over",
+                    "{count} visitors of {mapping}, which was removed, were disconnected: their time was over",
                     count=count, mapping=name,
                 )  # fmt: skip

@@ -136,7 +136,7 @@ class Link(ChangingLink, EndingLink):
             self._failed(refused, Sentence("{why}{hint}", why=refused, hint=hint(refused)))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
-                "the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s",
+                "the server {server} does not let this client in: {reason}{hint}; next try in {seconds:.1f} s",
                 server=server, reason=str(refused), hint=hint(refused), seconds=delay,
             )  # fmt: skip
         except GotunnelError as failed:
@@ -152,7 +152,7 @@ class Link(ChangingLink, EndingLink):
             self.log.failure("connecting to the server {server}", server=server)
             if self._over:
                 raise CancelledError from None
-            self._failed(None, "a fault of this program; its log says more")
+            self._failed(None, "an internal error of this program; its log says more")
             delay = self._pace.refused()
         else:
             reason = await session.ended
@@ -179,7 +179,7 @@ class Link(ChangingLink, EndingLink):
         greeted = await greet(self._clock, self.path, self._config, self._shared, self)
         if moves != self._moves:
             greeted.transport.abortConnection()
-            raise Unreachable("the configuration names another server now, or this client otherwise")
+            raise Unreachable("the configuration now names another server, or another name for this client")
         try:
             return self._begin(greeted)
         except Exception:
@@ -209,7 +209,7 @@ class Link(ChangingLink, EndingLink):
         self.log.info(
             "connected to the server {server} as {client}{how}",
             server=self.label, client=config.name,
-            how="" if self.path.encrypted else " without TLS: whoever is on the path can read and change everything",
+            how="" if self.path.encrypted else " without TLS: anybody on the path can read and change everything",
         )  # fmt: skip
         hand_over(greeted.transport, session.control, b"")
         session.begin()

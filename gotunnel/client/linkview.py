@@ -84,7 +84,7 @@ class LinkView:
             if session.server_stops_in is not None:
                 reason = "the server is about to stop"
         elif link.draining:
-            state, reason = SessionState.DRAINING, "drained: it does not connect any more"
+            state, reason = SessionState.DRAINING, "drained: it does not reconnect"
         elif link.next_try is not None:
             state = SessionState.WAITING
             soon = Sentence("next try in {seconds:.1f} s", seconds=max(0.0, link.next_try - now))
@@ -94,7 +94,8 @@ class LinkView:
         return SessionView(
             self.server, self.server, state, age, None if control is None else control.round_trip,
             None if control is None else control.heard_age, None if control is None else control.timeout, 2, mappings,
-            link.streams, 0, self.legs, reason,
+            link.streams, 0, self.legs, reason, None, [] if session is None else list(session.taken_nodes),
+            {} if session is None else dict(session.refused_nodes),
         )  # fmt: skip
 
     def mappings(self) -> Iterator[MappingView]:
@@ -147,10 +148,10 @@ class LinkView:
         """Return what is wrong with the parts that should run by themselves; empty if nothing is."""
         session = self._link.session
         if self._link.broken:
-            return Sentence("{server}: the link has ended by itself; its log says why", server=self.server)
+            return Sentence("{server}: the link has ended unexpectedly; its log says why", server=self.server)
         if session is not None and session.control.heard_age > 2 * session.control.timeout:
             return Sentence(
-                "{server}: no pong for {heard_age:.0f} s, and it was not given up",
+                "{server}: no pong for {heard_age:.0f} s, but it was not given up",
                 server=self.server, heard_age=session.control.heard_age,
             )
         return ""
@@ -161,7 +162,7 @@ class LinkView:
         if session is None:
             return Sentence(
                 "{server}: not connected: {reason}",
-                server=self.server, reason=view.reason or 'the first attempt is under way',
+                server=self.server, reason=view.reason or "the first attempt is in progress",
             )
         age, timeout = session.control.heard_age, session.control.timeout
         if age > timeout:

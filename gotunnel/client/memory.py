@@ -48,7 +48,7 @@ class VersionMemory:
                 marker.touch(mode=0o600)
         except OSError as failed:
             self.log.warn(
-                "it cannot be remembered that {server} speaks version 2: {path}: {reason}; make the state folder "
+                "the fact that {server} speaks version 2 cannot be stored: {path}: {reason}; make the state folder "
                 "writable",
                 server=str(server), path=str(marker), reason=system_words(failed),
             )  # fmt: skip

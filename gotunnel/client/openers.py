@@ -159,8 +159,8 @@ class Openers:
             return False
         code = end.bracketed if end is not None else ""
         self._warn(
-            visitor.mapping, "visitor {visitor} of forward {forward} goes from the server {server} to another one: "
-            "{outcome}{code} ({conn})",
+            visitor.mapping, "visitor {visitor} of forward {forward} moves from the server {server} to another "
+                             "one: {outcome}{code} ({conn})",
             visitor=visitor.local.address, forward=visitor.mapping, server=opener.server, outcome=WORDS[outcome],
             code=code, conn=visitor.conn,
         )  # fmt: skip

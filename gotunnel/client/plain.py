@@ -62,15 +62,15 @@ class PlainWatch(TlsWatch):
     def say_which(self, names: list[str]) -> None:
         """See TlsWatch."""
         self.log.info(
-            "outside of gotunnel's TLS, if the server allows it (encrypt: false): {mappings}", mappings=", ".join(names)
+            "outside gotunnel's TLS, if the server allows it (encrypt: false): {mappings}", mappings=", ".join(names)
         )
         self._warn_of_kubelets({name: self._configs[name].local for name in names})
 
     def say_in_clear(self, name: str, verdict: str) -> None:
         """See TlsWatch."""
         self.log.warn(
-            "mapping {mapping} has encrypt: false, and its target {target} does not speak TLS: {verdict}; if the "
-            "server allows it, whoever is on the path reads and can change what travels: remove encrypt: false",
+            "mapping {mapping} has encrypt: false, but its target {target} does not speak TLS: {verdict}; if the "
+            "server allows it, anybody on the path can read and change the traffic: remove encrypt: false",
             mapping=name, target=str(self._configs[name].local), verdict=verdict,
         )  # fmt: skip
 
@@ -117,14 +117,14 @@ class PlainForwards(TlsWatch):
 
     def say_which(self, names: list[str]) -> None:
         """See TlsWatch."""
-        self.log.info("forwards outside of gotunnel's TLS (encrypt: false): {forwards}", forwards=", ".join(names))
+        self.log.info("forwards outside gotunnel's TLS (encrypt: false): {forwards}", forwards=", ".join(names))
         self._warn_of_kubelets({name: self._configs[name].dial for name in names})
 
     def say_in_clear(self, name: str, verdict: str) -> None:
         """See TlsWatch."""
         self.log.warn(
-            "forward {forward} has encrypt: false, and its target {target} does not speak TLS: {verdict}; whoever is "
-            "on the path reads and can change what travels: remove encrypt: false",
+            "forward {forward} has encrypt: false, but its target {target} does not speak TLS: {verdict}; anybody "
+            "on the path can read and change the traffic: remove encrypt: false",
             forward=name, target=str(self._configs[name].dial), verdict=verdict,
         )  # fmt: skip
 

@@ -125,24 +125,24 @@ class Published:
         self._unfit.discard(status.config.name)
         if status.config.group is not None and not self._can_group:
             self.log.warn(
-                "mapping {mapping} asks for its port alone: the server is of a version that knows no groups, and "
-                "refuses it to the other members of {group}; upgrade it",
+                "mapping {mapping} requests its port for itself alone: the server's version does not support "
+                "groups, and refuses the port to the other members of {group}; upgrade it",
                 mapping=status.config.name, group=status.config.group,
             )  # fmt: skip
         if status.config.protocol == "udp" and not self._can_udp:
             self._unfit.add(status.config.name)
             status.standing, status.reason = Standing.REFUSED, "the server carries no datagrams (protocol udp)"
             self.log.warn(
-                "mapping {mapping} is not registered: the server {server} carries no datagrams (protocol udp): it is "
-                "of an older version, or its relay knows none; upgrade it",
+                "mapping {mapping} is not registered: the server {server} carries no datagrams (protocol udp): its "
+                "version is older, or its relay cannot; upgrade it",
                 mapping=status.config.name, server=str(self.server),
             )  # fmt: skip
         if not status.config.public and not self._can_forward:
             self._unfit.add(status.config.name)
-            status.standing, status.reason = Standing.REFUSED, "the server knows no forwards"
+            status.standing, status.reason = Standing.REFUSED, "the server does not support forwards"
             self.log.warn(
-                "mapping {mapping} is not registered: it has no public port, and the server is of a version that "
-                "knows no forwards; upgrade it",
+                "mapping {mapping} is not registered: it has no public port, and the server's version does not "
+                "support forwards; upgrade it",
                 mapping=status.config.name,
             )  # fmt: skip
 
@@ -168,9 +168,9 @@ class Published:
         self.changed()
 
     def down(self, requests: Iterable[MappingRequest]) -> Iterator[MappingState]:
-        """Yield the messages to send behind these requests, for targets that are down."""
+        """Yield the messages to send behind these requests: for those of their targets that are down by then."""
         for request in requests:
-            status = self.statuses.get(request.name)  # it may have been removed while the request waited
+            status = self.statuses.get(request.name)
             if status is not None and status.down is not None:
                 yield MappingState(request.name, "down", status.down)
 

@@ -12,7 +12,7 @@ from gotunnel.client.nodes import OwnNodes
 from gotunnel.client.published import NAMES_PER_FRAME, Published
 from gotunnel.client.requests import Requests
 from gotunnel.client.standing import Standing
-from gotunnel.errors import printable
+from gotunnel.errors import Sentence, printable
 from gotunnel.logs import Logger
 from gotunnel.net.warnings import Warnings
 from gotunnel.wire.greeting import NODES
@@ -48,12 +48,18 @@ class Registering:
         self._asks_no_more = False
         self._warn = Warnings(self.log, clock).warn  # a server could switch between both states for ever
         self._told_shut: set[str] = set()
+        self.taken_nodes: tuple[str, ...] = ()
+        """The announced nodes that the server leads to, by its last answer."""
+        self.refused_nodes: dict[str, str] = {}
+        """The other ones, with its reasons."""
 
     def announce(self) -> None:
         """Announce the current nodes, even if there are none."""
         if NODES not in self._caps:
+            why = Sentence("the server's version does not lead to nodes (client.nodes); upgrade it")
+            self.refused_nodes = dict.fromkeys(self._nodes.announced, why)
             if self._nodes.announced:
-                self.log.warn("the server is of a version that leads to no nodes (client.nodes); upgrade it")
+                self.log.warn("the server's version does not lead to nodes (client.nodes); upgrade it")
             return
         self._requests.ask(partial(Nodes, nodes=self._nodes.announced))
 
@@ -62,7 +68,7 @@ class Registering:
         has never named."""
         for batch, more in self._published.batches(requests):
             # The states of targets that are down follow directly, so that their ports do not stay open.
-            self._requests.ask(partial(Register, mappings=batch, more=more), partial(self._published.down, batch))
+            self._requests.ask(partial(Register, mappings=batch, more=more), self._published.down(batch))
 
     def change(self, closed: tuple[str, ...], wanted: tuple[MappingRequest, ...]) -> None:
         """Give up some mappings and request others, after a change of the configuration."""
@@ -100,7 +106,7 @@ class Registering:
         # One result per name is enough: a server could fill a frame, and our log, with many for one name.
         results = tuple({result.name: result for result in answer.results}.values())
         if isinstance(asked, Nodes):
-            self._announced(results)
+            self._announced(frozenset(asked.nodes), results)
             return
         if isinstance(asked, Unregister):
             self._published.closed(asked.names)
@@ -122,7 +128,8 @@ class Registering:
             return
         if reason is not None:
             told = self._warn(
-                "shut", "mapping {mapping}: the server lets nobody in: {reason}; gotunnel status there shows it",
+                "shut", "mapping {mapping}: the server turns visitors away: {reason}; gotunnel status there shows "
+                        "it",
                 mapping=mapping, reason=printable(reason),
             )  # fmt: skip
             if told:
@@ -131,9 +138,14 @@ class Registering:
             self._told_shut.discard(mapping)
             if self._published.statuses[mapping].standing is Standing.REFUSED:
                 return  # the refusal now keeps visitors out, and has its own line
-            self.log.info("mapping {mapping}: the server lets visitors in again", mapping=mapping)
+            self.log.info("mapping {mapping}: the server accepts visitors again", mapping=mapping)
 
-    def _announced(self, results: tuple[MappingResult, ...]) -> None:
+    def _announced(self, asked: frozenset[str], results: tuple[MappingResult, ...]) -> None:
+        known = [result for result in results if result.name in asked]
+        self.taken_nodes = tuple(result.name for result in known if result.status == "ok")
+        self.refused_nodes = {
+            result.name: printable(result.reason or result.code or "", 256) for result in known if result.status != "ok"
+        }
         for result in results:
             if result.status != "ok":
                 self.log.warn(

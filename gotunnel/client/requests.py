@@ -25,11 +25,11 @@ class Requests:
         self._send = send
         self._ids = itertools.count(1)
         self._asked: deque[Request] = deque()  # not answered yet
-        self._waiting: deque[tuple[Request, Callable[[], Iterable[Message]]]] = deque()
+        self._waiting: deque[tuple[Request, Iterable[Message]]] = deque()
 
-    def ask(self, request: Callable[[int], Request], behind: Callable[[], Iterable[Message]] = tuple) -> None:
-        """Send the request that `request` makes from its number, as soon as possible, followed by the messages that
-        `behind` returns then."""
+    def ask(self, request: Callable[[int], Request], behind: Iterable[Message] = ()) -> None:
+        """Send the request that `request` makes from its number as soon as possible. What `behind` yields at that time
+        is sent right behind it."""
         self._waiting.append((request(next(self._ids)), behind))
         self._send_some()
 
@@ -53,5 +53,5 @@ class Requests:
             request, behind = self._waiting.popleft()
             self._asked.append(request)
             self._send(request)
-            for message in behind():
+            for message in behind:
                 self._send(message)

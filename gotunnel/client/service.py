@@ -210,7 +210,7 @@ def check_version(config: ClientConfig, versions: VersionMemory) -> None:
     server = config.all_servers[0]
     if config.v1 and versions.knows(server):
         what = Sentence(
-            "version 2 has worked with {server}, and version 1 would put the token in clear again",
+            "version 2 has worked with {server}, and version 1 would send the token in clear again",
             server=server,
         )
         cure = Sentence(

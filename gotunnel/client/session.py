@@ -106,13 +106,13 @@ class ClientSession(Registering):
             self.forwards_changed()
 
     def forwards_changed(self) -> None:
-        """Start to serve forwards if there are any now, unless the session is about to end."""
-        if self.forward_legs.draining:
+        """Start to serve forwards if there are any now. Does nothing if this session opens no more."""
+        if self.forward_legs.draining or self.forward_legs.over:
             return
         if FORWARD in self._caps:
             self._forwards.openers.begin(self.forward_legs)
         elif self._forwards:
-            why = "the server is of a version that knows no forwards; upgrade it"
+            why = "the server's version does not support forwards; upgrade it"
             self._forwards.openers.unserved(self.forward_legs, why)
 
     def keep_ready(self, count: int) -> None:

@@ -94,7 +94,7 @@ class _Asking(Protocol):
         if _ENCIPHERED.match(begins):
             self._say(None)
         else:
-            self._say("it answers in clear" if begins else "it closes the connection when it is greeted in TLS")
+            self._say("it answers in clear" if begins else "it closes the connection when it is greeted with TLS")
 
     def _late(self) -> None:
         self._timer = None

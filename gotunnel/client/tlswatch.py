@@ -113,8 +113,8 @@ class TlsWatch:
             if isinstance(target, HostPort) and target.port == KUBELET and (name, target) not in self._kubelets:
                 self._kubelets.add((name, target))
                 self.log.warn(
-                    "{name} leads to the kubelet {target} outside of gotunnel's TLS (encrypt: false): unless "
-                    "kube-apiserver has --kubelet-certificate-authority it checks no certificate, and whoever is on "
+                    "{name} leads to the kubelet {target} outside gotunnel's TLS (encrypt: false): unless "
+                    "kube-apiserver has --kubelet-certificate-authority it checks no certificate, and anybody on "
                     "the path can pose as that kubelet",
                     name=name, target=str(target),
                 )  # fmt: skip
@@ -128,7 +128,7 @@ class TlsWatch:
             if looked.due and rested and self.is_open(name) and not self.is_down(name):
                 looked.at = now
                 self._asking = Deferred.fromCoroutine(self._judge(name, looked))
-                self._asking.addErrback(lambda failure: self.log.failure("asking a target for TLS", failure))
+                self._asking.addErrback(lambda failure: self.log.failure("asking a target for TLS failed", failure))
                 self._asking.addCallback(self._asked)
                 return
 

@@ -78,7 +78,7 @@ class ClientView:
     def _nowhere(self) -> list[tuple[str, str]]:
         links = self._service.links
         found = links.servers.nowhere if isinstance(links, Links) else []
-        return [(str(server), why or "the first attempt is under way") for server, why in found]
+        return [(str(server), why or "the first attempt is in progress") for server, why in found]
 
     @property
     def _served(self) -> Counter[str]:
@@ -131,7 +131,7 @@ class ClientView:
 
     @property
     def pending(self) -> int:
-        """Visitors that wait for a leg."""
+        """Visitors waiting for a leg."""
         return self._forwards.pending if self._forwards is not None else 0
 
     def carried(self) -> tuple[int, int]:
@@ -203,13 +203,13 @@ class ClientView:
     def alive(self) -> list[Finding]:
         """Report whether all links still run. A server that is away is no reason to restart a client."""
         wrong = [words for link in self.links if (words := link.alive())]
-        return [Finding("links", not wrong, Sentence.joined("; ", wrong) or "each link connects, or is connected")]
+        return [Finding("links", not wrong, Sentence.joined("; ", wrong) or "each link is connected or connecting")]
 
     def ready(self, client: str | None = None) -> list[Finding]:
         """Report whether a server is connected and has opened what was requested."""
         links = self.links
         if self.draining:
-            return [Finding("drain", False, "the client drains: it serves nobody new")]
+            return [Finding("drain", False, "the client is draining: it accepts no new visitors")]
         words = [link.words() for link in links]
         words += [Sentence("{server}: {why}", server=server, why=why) for server, why in self._nowhere]
         found = [Finding("servers", any(link.up for link in links), Sentence.joined("; ", words))]
@@ -242,7 +242,7 @@ def _warned(view: MappingView, clear: dict[str, str]) -> MappingView:
     if verdict is None or view.encrypted is not False or view.state is not MappingState.OPEN:
         return view
     return replace(view, reason=Sentence(
-        "its target does not speak TLS: {verdict}; whoever is on the path reads what travels: remove encrypt: false",
+        "its target does not speak TLS: {verdict}; anybody on the path can read the traffic: remove encrypt: false",
         verdict=verdict,
     ))
 

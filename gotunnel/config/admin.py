@@ -83,7 +83,7 @@ class AdminConfig(Section):
     def _needed_beyond_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         addr = info.data.get("addr")
         if token is None and addr is not None and not is_loopback(addr):
-            raise wrong(f"there is no token, and others than this machine can reach {addr}", TOKEN_CURE)
+            raise wrong(f"there is no token, but machines other than this one can reach {addr}", TOKEN_CURE)
         return token
 
 

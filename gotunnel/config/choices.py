@@ -84,5 +84,5 @@ def belongs_to_cert(key: object, info: ValidationInfo) -> object:
     if key is None and info.data.get("cert") is not None:
         raise wrong("is missing beside cert", "add key: with the private key of that certificate")
     if key is not None and "cert" in info.data and info.data["cert"] is None:
-        raise wrong("stands without cert", "add cert: with the certificate of that key")
+        raise wrong("needs cert", "add cert: with the certificate of that key")
     return key

@@ -159,7 +159,7 @@ class ClientConfig(Section):
     def _proves_the_server(cls, tls: TlsClientConfig, info: ValidationInfo) -> TlsClientConfig:
         if info.data.get("bearer") and (tls.mode == "off" or (tls.ca is None and not tls.pin)):
             cure = "add ca: or pin: (`gotunnel pin` prints it on the server), or remove bearer"
-            raise wrong("proves no server by its certificate, and bearer would show the token to anybody", cure)
+            raise wrong("proves no server by its certificate, so bearer would show the token to anybody", cure)
         return tls
 
     @field_validator("v1")
@@ -184,7 +184,7 @@ class ClientConfig(Section):
         if server is None and servers == ():
             raise wrong("is missing", NO_SERVER)
         if server is not None and servers:
-            raise wrong("stands beside servers", "remove one of the two; servers can hold them all")
+            raise wrong("cannot be combined with servers", "remove one of the two; servers can hold them all")
         return server
 
     @property
@@ -197,7 +197,7 @@ class ClientConfig(Section):
     def _one_for_each(cls, remote: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         local = info.data.get("local_ports")
         if local is not None and not local:
-            raise wrong("stands without local_ports", "add local_ports; a mapping's port is its remote")
+            raise wrong("needs local_ports", "add local_ports; a mapping's port is its remote")
         if local is not None and len(local) != len(remote):
             what = f"names {_ports(len(remote))} for {_ports(len(local))} of local_ports"
             raise wrong(what, "write a list with one remote port for each local port")
@@ -256,8 +256,8 @@ class ClientConfig(Section):
             found += [f"client.tls.{key}: is not used, since client.tls.mode is off" for key in unused]
         if self.v1:
             found.append(
-                "client.v1: the token and the visitors' bytes cross the network in clear; remove it once the server "
-                "speaks version 2, and take another token then"
+                "client.v1: the token and the visitors' bytes cross the network in clear; remove it once the "
+                "server speaks version 2, and use a new token then"
             )
         return found
 

@@ -25,10 +25,10 @@ from gotunnel.errors import Sentence
 
 __all__ = ["explain"]
 
-READABLE = "without TLS: whoever is on the path can read what travels"
-BARE = "without a TLS of gotunnel's around it"
+READABLE = "without TLS: anybody on the path can read the traffic"
+BARE = "outside gotunnel's TLS"
 BARE_KUBELET = (
-    "without a TLS of gotunnel's around it, and so safe only if kube-apiserver has --kubelet-certificate-authority"
+    "outside gotunnel's TLS, and so safe only if kube-apiserver has --kubelet-certificate-authority"
 )
 
 
@@ -77,8 +77,8 @@ def _listener(listener: ListenerConfig) -> str:
     # Whether the listener of a plugin has an address, and what its option is called, is up to the plugin.
     place = getattr(listener.options, "listen", None)
     if place is None:
-        return Sentence("takes clients by {plugin}, too", plugin=listener)
-    return Sentence("takes clients by {plugin} on {place}, too", plugin=listener, place=place)
+        return Sentence("also takes clients by {plugin}", plugin=listener)
+    return Sentence("also takes clients by {plugin} on {place}", plugin=listener, place=place)
 
 
 def _server_groups(server: ServerConfig) -> list[str]:
@@ -93,10 +93,10 @@ def _server_egress(server: ServerConfig) -> list[str]:
         lines.append(Sentence("lets clients announce the nodes {nodes}", nodes=listed(server.allow_nodes)))
     egress = server.egress
     if egress is not None and egress.default == "direct":
-        lines.append(Sentence("leads who asks on {listen} to the nodes of clients, and dials what no client announces "
-                              "itself", listen=egress.listen))  # fmt: skip
+        lines.append(Sentence("leads requests on {listen} to the nodes of clients, and dials what no client "
+                              "announces itself", listen=egress.listen))  # fmt: skip
     elif egress is not None:
-        lines.append(Sentence("leads who asks on {listen} to the nodes of clients, and refuses the rest",
+        lines.append(Sentence("leads requests on {listen} to the nodes of clients, and refuses the rest",
                               listen=egress.listen))  # fmt: skip
     return lines
 
@@ -108,7 +108,7 @@ def _server_plugins(server: ServerConfig) -> list[str]:
         lines.append(Sentence("asks about clients that show their token: {plugins}", plugins=shown))
     keys = listed(each for each in server.authenticators if not each.shown)
     if keys:
-        lines.append(Sentence("lets in, beside those of its own clients and token, by their keys: {plugins}",
+        lines.append(Sentence("also lets in, by their keys, what these plugins know: {plugins}",
                               plugins=keys))  # fmt: skip
     if server.access is not None:
         lines.append(Sentence("asks about ports, dials and visitors: {plugin}", plugin=server.access))
@@ -119,17 +119,17 @@ def _server_plugins(server: ServerConfig) -> list[str]:
 
 def _observers(observers: Iterable[object]) -> list[str]:
     names = listed(observers)
-    return [Sentence("tells of each visitor: {plugins}", plugins=names)] if names else []
+    return [Sentence("reports each visitor to: {plugins}", plugins=names)] if names else []
 
 
 def _admin(admin: AdminConfig) -> list[str]:
     if not admin.enabled:
-        return ["nobody can ask it how it is, gotunnel status neither"]
+        return ["nobody can query its state, not even gotunnel status"]
     if admin.addr is None:
         return []
     if admin.token is None:
-        return [Sentence("tells by HTTP on {address} how it is; who asks only reads", address=admin.addr)]
-    return [Sentence("tells by HTTP on {address} how it is; who asks needs its token", address=admin.addr)]
+        return [Sentence("reports its state by HTTP on {address}, read-only", address=admin.addr)]
+    return [Sentence("reports its state by HTTP on {address}, to those who have its token", address=admin.addr)]
 
 
 def _server_token(server: ServerConfig) -> str:
@@ -199,7 +199,7 @@ def _servers(client: ClientConfig) -> str:
 
 def _client_tls(client: ClientConfig) -> str:
     if client.v1:
-        return "with version 1, as a Go gotunnel: whoever is on the path can read the token and what travels"
+        return "with version 1, like a Go gotunnel: anybody on the path can read the token and the traffic"
     if client.tls.mode == "off":
         return READABLE
     tls, proofs = client.tls, [Sentence("the token")]
@@ -280,4 +280,4 @@ def _node(node: NodeConfig) -> str:
 
 
 def _egress(egress: EgressConfig) -> str:
-    return Sentence("leads who asks on {listen} through the server to the nodes of other clients", listen=egress.listen)
+    return Sentence("leads requests on {listen} through the server to the nodes of other clients", listen=egress.listen)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 
-from gotunnel.config.clients import ClientLimitsConfig, IdentityConfig, RightsConfig
+from gotunnel.config.clients import IdentityConfig, RightsConfig
 from gotunnel.config.explain_words import CLIENT, all_of, listed
 from gotunnel.config.identityfile import FileIdentity
 from gotunnel.config.server import ServerConfig
 from gotunnel.errors import Sentence
 
-__all__ = ["explain_clients"]
+__all__ = ["explain_clients", "limits_said"]
 
 
 LIMITS = {
@@ -30,9 +30,9 @@ def explain_clients(server: ServerConfig, filed: Iterable[FileIdentity]) -> list
 
 def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> list[str]:
     if rights.disabled:
-        return [Sentence("{what} {name} is kept out: it is disabled", what=CLIENT, name=name)]
+        return [Sentence("{what} {name} was refused: it is disabled", what=CLIENT, name=name)]
     if not held:
-        return [Sentence("{what} {name} is kept out: it is revoked", what=CLIENT, name=name)]
+        return [Sentence("{what} {name} was refused: it is revoked", what=CLIENT, name=name)]
     ports = listed(server.allow_ports if rights.allow_ports is None else rights.allow_ports)
     may: list[str] = [Sentence("may publish the ports {ports}", ports=ports)]
     if rights.allow_bind is not None:
@@ -53,7 +53,7 @@ def _line(server: ServerConfig, rights: RightsConfig, name: str, held: str) -> l
         may.append(Sentence("may publish in the groups {groups}", groups=groups) if groups
                    else "may publish in the groups (none)")  # fmt: skip
     who = Sentence("{what} {name} has {held}", what=CLIENT, name=name, held=held)
-    limits = _limits(rights.limits)
+    limits = limits_said(rights.limits.model_dump(exclude_none=True))
     most = Sentence("has at most {limits}", limits=limits) if limits else ""
     return [Sentence.joined("; ", (who, Sentence.joined(", ", may), most))]
 
@@ -81,6 +81,6 @@ def _until(held: str, expires: float | None) -> str:
                     when=datetime.fromtimestamp(expires, timezone.utc))  # fmt: skip
 
 
-def _limits(limits: ClientLimitsConfig) -> Sentence:
-    found = limits.model_dump(exclude_none=True)
-    return Sentence.joined(", ", (Sentence(LIMITS[what], number=number) for what, number in found.items()))
+def limits_said(limits: Mapping[str, int]) -> Sentence:
+    """Return limits in words, by their names in ClientLimitsConfig; empty without any."""
+    return Sentence.joined(", ", (Sentence(LIMITS[what], number=number) for what, number in limits.items()))

@@ -66,7 +66,7 @@ PortRule = int | str
 
 
 def _port_again(port: int) -> tuple[str, str] | None:
-    return (f"port {port} stands twice", "name it once; mappings can publish a service twice") if port else None
+    return (f"port {port} appears twice", "name it once; mappings can publish a service twice") if port else None
 
 
 def _read_ports(value: Any) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ def _read_server_address(value: Any) -> HostPort:
 
 
 def _server_again(server: HostPort) -> tuple[str, str]:
-    return f"{server} stands twice", "name it once"
+    return f"{server} appears twice", "name it once"
 
 
 def read_target(value: Any) -> Address:

@@ -55,7 +55,7 @@ def _read_path(value: Any) -> str:
 def _read_status(value: Any) -> str:
     cure = 'write codes and ranges of them from 200 to 599, like [200, "300-399"]'
     number = isinstance(value, int) and not isinstance(value, bool)
-    text = str(value) if number else text_of(value, "a status", cure)
+    text = str(int(value)) if number else text_of(value, "a status", cure)
     found = re.fullmatch(r"([2-5][0-9]{2})(?:-([2-5][0-9]{2}))?", text.replace(" ", ""))
     if found is None:
         raise wrong(f"{shown(value)} is not a status or a range of them", cure)
@@ -184,7 +184,7 @@ class HealthConfig(HttpOptions, _Pace):
         kind = data.get("type", "tcp")
         if kind is BROKEN or (isinstance(kind, str) and kind.strip() in OWN):
             if "options" in data:
-                raise several([(("options",), "is no key that is known here", "remove it")])
+                raise several([(("options",), "is not a known key", "remove it")])
             return data
         try:
             _, plugin = find_plugin(("health",), kind, "health checks", info.context)

@@ -19,7 +19,7 @@ def _read_command(value: Any) -> tuple[str, ...]:
         # A list item that YAML reads as a number was meant as written: it is an argument.
         found = [str(item) for item in value if isinstance(item, (str, int, float)) and not isinstance(item, bool)]
         if len(found) != len(value):
-            raise wrong("holds something that is no text", CURE)
+            raise wrong("holds something that is not text", CURE)
     else:
         text = text_of(value, "a command", CURE)
         try:

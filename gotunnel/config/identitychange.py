@@ -152,8 +152,8 @@ def _living(client: FileIdentity, now: float, expires: float | None) -> FileIden
     if expires is not None:
         return _with(client, expires=expires)
     if client.expires is not None and now >= client.expires:
-        cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come again for so long"
-        raise ClientRefused(Sentence("the time of the client {name} is over: {cure}", name=name, cure=cure))
+        cure = f"`gotunnel client rotate {name} --lasting --ttl 7d` lets it come back for that long"
+        raise ClientRefused(Sentence("the client {name} has expired: {cure}", name=name, cure=cure))
     return client
 
 

@@ -60,7 +60,7 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    what = f"another program has been changing it for {patience:g} s"
+                    what = f"another program has kept changing it for {patience:g} s"
                     raise ConfigError([Problem(printable(path, 400), None, "", what, "try again")]) from None
                 time.sleep(RETRY)
         yield
@@ -106,6 +106,9 @@ def _own_as_before(descriptor: int, path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     reason = (error.strerror or "error").lower()
     what = Sentence("cannot be written: {reason}", reason=reason)
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    cure = "make room on its disk" if full else "run this as the user that the server runs as"
+    cure = "run this as the user that the server runs as"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cure = "make room on its disk"
+    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        cure = "make its folder, owned by the user that the server runs as"
     return ConfigError([Problem(printable(path, 400), None, "", what, cure)])

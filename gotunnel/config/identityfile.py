@@ -51,7 +51,7 @@ def _read_key(value: Any) -> SecretBytes:
         except (UnicodeEncodeError, binascii.Error):
             value = None
     if not isinstance(value, bytes) or len(value) != KEY_BYTES:
-        raise wrong(f"is no key of {KEY_BYTES} bytes in base64", "make the client anew with `gotunnel client`")
+        raise wrong(f"is not a key of {KEY_BYTES} bytes in base64", "make the client anew with `gotunnel client`")
     return SecretBytes(value)
 
 
@@ -119,7 +119,7 @@ def load_clients(path: Path) -> tuple[FileIdentity, ...]:
             problems += [Problem(name, None, f"{key}{at}", what, cure) for at, what, cure in _mistakes(error)]
             continue
         if identity.name in names:
-            what = f"{identity.name} stands there twice"
+            what = f"{identity.name} appears twice"
             problems.append(Problem(name, None, f"{key}.name", what, "remove one of them"))
         names.add(identity.name)
         found.append(identity)
@@ -162,7 +162,7 @@ def _text(path: Path) -> str:
 def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
     user, quoted = os.geteuid(), shlex.quote(printable(path, 400))
     if not stat.S_ISREG(status.st_mode):
-        raise Refused("is no regular file", "name the file that `gotunnel client` writes")
+        raise Refused("is not a regular file", "name the file that `gotunnel client` writes")
     # Root may change the file of a server that runs as another user.
     if user and status.st_uid not in (0, user):
         raise Refused(f"belongs to the user {status.st_uid}", f"chown {user} {quoted}")
@@ -175,7 +175,7 @@ def _unreadable(error: OSError) -> Refused:
     reason = (error.strerror or "error").lower()
     return Refused(Sentence(
         "cannot be read: {reason}", reason=reason
-    ), "see to it that it is there and that this user may read it")
+    ), "make sure that it exists and that this user may read it")
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -191,12 +191,12 @@ def _no_constant(word: str) -> NoReturn:
 
 def _envelope(root: Any) -> Iterator[tuple[str, str, str]]:
     if not isinstance(root, dict) or not isinstance(root.get("clients"), list):
-        yield "", "is no list of clients", "name the file that `gotunnel client` writes"
+        yield "", "is not a list of clients", "name the file that `gotunnel client` writes"
     elif root.get("version") != VERSION or isinstance(root["version"], bool):
         yield "version", f"is not {VERSION}", "another version of gotunnel has written it; use that one"
     else:
         for key in root.keys() - {"version", "clients"}:
-            yield printable(key, 24), "is no key that is known here", "remove it"
+            yield printable(key, 24), "is not a known key", "remove it"
 
 
 def _mistakes(error: ValidationError) -> Iterator[tuple[str, str, str]]:
@@ -205,7 +205,7 @@ def _mistakes(error: ValidationError) -> Iterator[tuple[str, str, str]]:
             for below, what, cure in item["ctx"]["parts"]:
                 yield _key((*item["loc"], *below)), what, cure
         elif item["type"] == "extra_forbidden":
-            yield _key(item["loc"]), "is no key that is known here", "remove it"
+            yield _key(item["loc"]), "is not a known key", "remove it"
         elif item["type"] == "missing":
             yield _key(item["loc"]), "is missing", "make the client anew with `gotunnel client`"
         else:

@@ -195,7 +195,7 @@ def count(low: int, high: int) -> Kind:
             raise wrong(f"{shown(value)} is not a whole number", cure)
         if not low <= found <= high:
             raise wrong(f"{shown(value)} is not between {low} and {high}", cure)
-        return found
+        return int(found)  # without its spelling
 
     return Kind(f"{low} to {high}", read, int, {"type": "integer", "minimum": low, "maximum": high})
 

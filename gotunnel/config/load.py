@@ -125,7 +125,7 @@ def _validate(
     if isinstance(server, dict):
         resolve_client_tokens(server.get("clients"), base, env, document)
         resolve_token_of(server.get("v1"), ("server", "v1"), base, env, document)
-        somebody = server.keys() & {"token", "clients_file", "authenticators"} or server.get("clients")
+        somebody = server.keys() & {"token", "clients_file"} or server.get("clients") or server.get("authenticators")
         if not clients_elsewhere and not somebody:
             path = ("server", "token")
             document.flaws.append(Flaw(path, document.line_of(path), *NOBODY))

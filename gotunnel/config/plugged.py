@@ -43,7 +43,7 @@ class PluginConfig(Section):
         `several`."""
         keys = {"plugin": data} if isinstance(data, str) else data
         if not isinstance(keys, dict):
-            raise wrong(f"{sort(data)} is no plugin", "write its name, or {plugin: NAME} with its options beside it")
+            raise wrong(f"{sort(data)} is not a plugin", "write its name, or {plugin: NAME} with its options beside it")
         if "plugin" not in keys:
             raise several([(("plugin",), "is missing", "add plugin: with the name of one of `gotunnel plugins`")])
         name = keys["plugin"]

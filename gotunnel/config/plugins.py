@@ -89,7 +89,7 @@ def _parts(item: ErrorDetails, plugin: Any) -> list[Part]:
 
         near = get_close_matches(str(path[-1]).lower(), plugin.options.model_fields, 1, 0.6)
         cure = f"did you mean {near[0]}?" if near and len(path) == 1 else f"remove it; known here: {known}"
-        return [(path, f"is no option of the plugin {plugin.name}", cure)]
+        return [(path, f"is not an option of the plugin {plugin.name}", cure)]
     said = item["msg"].removeprefix("Value error, ")
     what = Sentence("is not what the plugin {plugin} takes: {said}", plugin=plugin.name, said=said)
     return [(path, what, described(plugin.options, path))]

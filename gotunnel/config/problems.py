@@ -44,7 +44,7 @@ def flaws_of(error: ValidationError, document: Document) -> list[Flaw]:
                 _flaw(document, path, *_MISSING.get(str(path[-1]), ("is missing", f"add {path[-1]}:")))
             )
         elif kind == "extra_forbidden":
-            found.append(_flaw(document, path, "is no key that is known here", suggestion(path)))
+            found.append(_flaw(document, path, "is not a known key", suggestion(path)))
         elif kind in ("model_type", "model_attributes_type", "dict_type"):
             found.append(_flaw(document, path, "is not a group of keys", _keys_cure(path)))
         elif kind in ("tuple_type", "list_type"):

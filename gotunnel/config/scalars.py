@@ -25,6 +25,24 @@ class Text(str):
         return self
 
 
+class Whole(int):
+    """A whole number that the file spells in another way than Python would, such as +5."""
+
+    written: str
+
+    def __str__(self) -> str:
+        return self.written
+
+
+class Fraction(float):
+    """The same for a number with a fraction, such as 1.10."""
+
+    written: str
+
+    def __str__(self) -> str:
+        return self.written
+
+
 def shown(value: object, limit: int = 60) -> str:
     """Return a value as messages show it: as spelled in the file, on one line, shortened to `limit`."""
     if value is True or value is False:
@@ -64,11 +82,20 @@ def read_plain(text: str) -> str | int | float | bool | None:
     if text in _BOOLS:
         return _BOOLS[text]
     if _INT.fullmatch(text):
-        return int(text)
+        return _spelled(int(text), Whole, text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return _spelled(float(text), Fraction, text)
     meaning = _disputed(text)
     return Text(text, meaning=meaning) if meaning else text
+
+
+def _spelled(number: int | float, kind: type[Whole] | type[Fraction], text: str) -> int | float:
+    """Return a number that remembers its spelling, if Python has another one for it."""
+    if str(number) == text:
+        return number
+    made = kind(number)
+    made.written = text
+    return made
 
 
 def _disputed(text: str) -> str:

@@ -68,7 +68,7 @@ def _read(path: Path, most: int, name: str) -> tuple[bytes, os.stat_result]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise Refused(f"{name} is {kind}", "name a file that holds the secret")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(most + 1), status

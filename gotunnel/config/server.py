@@ -76,7 +76,7 @@ class TlsServerConfig(Section):
     @classmethod
     def _needs_tls(cls, client_ca: object, info: ValidationInfo) -> object:
         if client_ca is not None and info.data.get("mode") == "off":
-            raise wrong("asks for certificates where mode: off takes none", "set mode: required, or remove client_ca")
+            raise wrong("asks for certificates, and mode: off takes none", "set mode: required, or remove client_ca")
         return client_ca
 
     @field_validator("key")
@@ -253,7 +253,7 @@ class ServerConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _profiled(cls, data: Any) -> Any:
-        if isinstance(data, dict) and str(data.get("profile", "")) == "kubernetes":
+        if isinstance(data, dict) and str(data.get("profile", "")).strip() == "kubernetes":
             return {**KUBERNETES, **data}
         return data
 

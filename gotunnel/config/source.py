@@ -138,7 +138,7 @@ class _Reader:
         self._count(1, event)
         if len(path) > MAX_DEPTH:
             raise Unreadable(
-                _line(event), f"is nested more than {MAX_DEPTH} levels deep", "no key needs that"
+                _line(event), f"is nested more than {MAX_DEPTH} levels deep", "no other key needs it"
             )
         tag = getattr(event, "tag", None)
         value: Any
@@ -201,13 +201,13 @@ class _Reader:
             if key is None:
                 self._value(event, (*path, "?"))
                 self._value(next(self._events), (*path, "?"))
-                self._flaw(path, event, "has a key that is no word", "write keys as single words")
+                self._flaw(path, event, "has a key that is not a word", "write keys as single words")
                 continue
             here = (*path, key)
             first = self.document.lines.get(here)
             if key in found and first is not None:
                 self._value(next(self._events), (*here, "(again)"))
-                wrong = f"stands in line {first} and again in line {_line(event)}"
+                wrong = f"is in line {first} and again in line {_line(event)}"
                 self._flaw(here, event, wrong, "keep one of the two")
                 continue
             self.document.lines[here] = _line(event)
@@ -220,7 +220,7 @@ class _Reader:
             if not _has_surrogate(key):
                 found[key] = value
             else:
-                self._flaw(path, event, "has a key that is no text", "remove the \\u escape")
+                self._flaw(path, event, "has a key that is not text", "remove the \\u escape")
         return found
 
     def _scalar(self, event: yaml.ScalarEvent, path: KeyPath) -> Any:
@@ -228,7 +228,7 @@ class _Reader:
         if value is None:
             return self._flaw(path, event, "has no value", "give it one, or remove the key") if path else None
         if isinstance(value, str) and _has_surrogate(value):
-            return self._flaw(path, event, "holds an escape that is no character", "remove the \\u escape")
+            return self._flaw(path, event, "holds an escape that is not a character", "remove the \\u escape")
         return value
 
 

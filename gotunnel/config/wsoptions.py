@@ -24,7 +24,7 @@ def _read_path(value: Any) -> str:
     cure = 'write a path of the web, like "/gotunnel"'
     path = str(text_of(value, "a path", cure))
     if not re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,255}", path):
-        raise wrong(f"{shown(value)} is no path of the web", cure)
+        raise wrong(f"{shown(value)} is not a path of the web", cure)
     return path
 
 

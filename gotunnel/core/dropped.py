@@ -33,12 +33,12 @@ class Drop(Enum):
 
 _WHY = {
     Drop.BLOCKED: "the leg takes no more: the way between client and server is slower than what comes",
-    Drop.WAITING: "too many came before the target was reached",
+    Drop.WAITING: "too many arrived before the target was reached",
     Drop.FLOWS: "the limits of flows are reached (server.limits.flows, flows_per_address)",
     Drop.RATE: "too many new flows a second (server.limits.new_flows)",
-    Drop.SHUT: "the mapping lets nobody new in",
-    Drop.EMPTY: "they hold no byte, and such a one cannot be carried",
-    Drop.TOO_LONG: "they have more than 65507 bytes, and such a one cannot be carried",
+    Drop.SHUT: "the mapping accepts no new visitors",
+    Drop.EMPTY: "they are empty, and an empty one cannot be carried",
+    Drop.TOO_LONG: "they have more than 65507 bytes, which cannot be carried",
     Drop.UNSENT: "the system does not send them",
     Drop.SYSTEM: "they come faster than this process reads them",
 }

@@ -78,7 +78,7 @@ class Publication:
 class Dial:
     """A client that wants to reach something through the server.
 
-    `target` is an address, "mapping:CLIENT/NAME" or "node:ADDRESS", in the notation of `allow_dial`.
+    `target` is an address, also for a node that another client announces, or "mapping:CLIENT/NAME".
     """
 
     client: str

@@ -144,14 +144,20 @@ class Penalties:
         return penalty.until - now
 
     def refuses(self, address: str, now: float) -> bool:
-        """Return whether a connection from this address must be refused; if so, it is counted."""
+        """Return whether connections from this address must be refused."""
+        return self._refusing(address, now) is not None
+
+    def count(self, address: str, now: float) -> None:
+        """Count a connection from this address that was refused, for its pardon."""
+        penalty = self._refusing(address, now)
+        if penalty is not None:
+            penalty.refused += 1
+
+    def _refusing(self, address: str, now: float) -> _Penalty | None:
         if not self._active:
-            return False
+            return None
         penalty = self._penalties.get(source_of(address))
-        if penalty is None or not penalty.active or penalty.until <= now:
-            return False
-        penalty.refused += 1
-        return True
+        return None if penalty is None or not penalty.active or penalty.until <= now else penalty
 
     def proved(self, address: str, now: float) -> None:
         """Record a successful proof from this address."""

@@ -87,12 +87,16 @@ class SessionView:
     mappings: int
     streams: int
     pending: int
-    """Visitors that wait for a leg."""
+    """Visitors waiting for a leg."""
     legs: LegsView
     reason: str = ""
     """Why it is not connected."""
     agent: str | None = None
     """How the other end's program identifies itself."""
+    nodes: list[str] = field(default_factory=list)
+    """The nodes that the client announces and the server leads to."""
+    refused_nodes: dict[str, str] = field(default_factory=dict)
+    """The other nodes that the client announces, with the reason of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Recorder(Service):
         self._timer: IDelayedCall | None = None
         self._trouble = ""
         self._writing = False
+        self._waiting: list[Deferred[None]] = []  # for the end of the write that is under way
         self._looked = (0.0, 0.0)  # the time of the last sample, on either clock
         self._steady = self._pruned = 0.0
 
@@ -138,7 +139,7 @@ class Recorder(Service):
             self._background(self._write(self._worker))
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        Deferred.fromCoroutine(work).addErrback(lambda failure: self.log.failure("keeping the history", failure))
+        Deferred.fromCoroutine(work).addErrback(lambda failure: self.log.failure("keeping the history failed", failure))
 
     async def _end(self) -> None:
         """Takes a few seconds at most, because the process wants to end."""
@@ -154,6 +155,10 @@ class Recorder(Service):
         await last
 
     async def _finish(self, worker: Worker) -> None:
+        while self._writing:  # its sample lacks what has come since, and no other one follows
+            written: Deferred[None] = Deferred()
+            self._waiting.append(written)
+            await written
         await self._write(worker)
         await worker.close()
 
@@ -194,6 +199,9 @@ class Recorder(Service):
                 self.log.info("the history of traffic is written again: {path}", path=worker.path)
         finally:
             self._writing = False
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)
 
     def _since(self) -> int:
         """Return the beginning of the time since the last sample, by the current clock, which may have jumped

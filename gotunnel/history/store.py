@@ -73,7 +73,7 @@ def connect(path: str, *, write: bool) -> sqlite3.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         elif not os.access(path, os.R_OK):
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # raises an error with the reason
-        uri = f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}"
+        uri = f"file://{_quoted(path)}?mode={'rw' if write else 'ro'}"
         connection = sqlite3.connect(uri, timeout=BUSY, isolation_level=None, check_same_thread=False, uri=True)
         try:
             _check(connection, write=write)

@@ -119,8 +119,8 @@ class Worker:
 
     def _damaged(self) -> None:
         self.log.warn(
-            "the history of traffic in {path} is damaged: it is kept as {path}.broken, and a new one begins; look at "
-            "the disk if that happens again",
+            "the history of traffic in {path} is damaged: it was kept as {path}.broken, and a new one begins; "
+            "check the disk if that happens again",
             path=self.path,
         )
 

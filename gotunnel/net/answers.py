@@ -40,7 +40,7 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
         try:
             asked.cancel()
         except (Exception, SystemExit):  # noqa: BLE001 - foreign code: whatever it raises, nobody waits for it
-            log.failure("a plugin has failed when its answer was given up", Failure())
+            log.failure("a plugin failed after its answer was given up", Failure())
 
     told: Deferred[Any] = Deferred(give_up)
 
@@ -50,7 +50,7 @@ def answer(clock: Any, seconds: float | None, ask: Callable[..., Any], *values: 
             pass
         elif failed and result.check(CancelledError) and not given_up:
             # The caller would take a CancelledError for its own cancellation and report nothing.
-            told.errback(GotunnelError("it gave its own answer up"))
+            told.errback(GotunnelError("it gave up its own answer"))
         elif failed:
             told.errback(result)
         else:

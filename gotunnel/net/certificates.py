@@ -70,7 +70,7 @@ def read_file(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
-            raise TlsFilesError(Sentence("{path}: this is no file of certificates or of a key", path=path))
+            raise TlsFilesError(Sentence("{path}: this is not a file of certificates or of a key", path=path))
         return path.read_bytes()
     except OSError as failed:
         raise TlsFilesError(Sentence("{path}: {strerror}", path=path, strerror=failed.strerror)) from None

@@ -49,7 +49,7 @@ def choose_relay(
     relay = native(*arguments) if wish == "native" else fast(*arguments)
     how = "" if _has_loop(reactor) else " on the reactor's own descriptors"
     if wish == "native":
-        log.info("bytes are moved by the native relay, the fast one in part compiled{how}: {why}", how=how, why=reason)
+        log.info("bytes are moved by the native relay, the partly compiled fast one{how}: {why}", how=how, why=reason)
     else:
         log.info("bytes are moved by the fast relay{how}: {why}", how=how, why=reason)
     return relay
@@ -110,7 +110,7 @@ def _best() -> tuple[str, str | Sentence]:
     lacks = lacking()
     if lacks is not None:
         return "fast", Sentence("the native one {why}", why=lacks)
-    return "native", "it was built, and relay: auto takes it then"
+    return "native", "it was built, and relay: auto uses it then"
 
 
 def _has_loop(reactor: Any) -> bool:

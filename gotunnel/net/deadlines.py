@@ -36,8 +36,7 @@ class Deadlines:
             running = self._by_length[seconds] = {}
         due = self._clock.seconds() + seconds
         running[key] = due, act
-        if self._timer is None or due < self._strikes:
-            self._wake(due)
+        self._wake_by(due)
 
     def stop(self, key: Hashable) -> None:
         """Stop the deadline of `key`, if it has one. The timer keeps running: another deadline probably needs it."""
@@ -51,6 +50,10 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _wake_by(self, due: float) -> None:
+        if self._timer is None or due < self._strikes:
+            self._wake(due)
 
     def _wake(self, due: float) -> None:
         if self._timer is not None:
@@ -76,8 +79,8 @@ class Deadlines:
                     limit[1]()
         finally:
             firsts = [next(iter(running.values()))[0] for running in self._by_length.values() if running]
-            if firsts and self._timer is None:
-                self._wake(min(firsts))
+            if firsts:
+                self._wake_by(min(firsts))  # the timer may be running: an act may have started a later deadline
 
 
 def _until(

@@ -161,7 +161,7 @@ class Descriptors:
         allowed, _ = self._lines.allow(who, self.clock.seconds())
         if allowed:
             log.error(
-                "out of file descriptors, {limit} are allowed: new {who} have to wait until others leave; raise "
+                "out of file descriptors, {limit} are allowed: new {who} have to wait until others close; raise "
                 "LimitNOFILE (systemd) or ulimit -n",
                 limit=nofile(), who=who,
             )  # fmt: skip
@@ -214,8 +214,8 @@ def raise_limit(reactor: Any) -> None:
     limit = nofile()
     if limit < LOW:
         log.warn(
-            "this process may have {limit} file descriptors only, enough for about {streams} visitors at a time; raise "
-            "LimitNOFILE (systemd) or the hard limit (ulimit -Hn){why}",
+            "this process may have only {limit} file descriptors, enough for about {streams} visitors at a time; "
+            "raise LimitNOFILE (systemd) or the hard limit (ulimit -Hn){why}",
             limit=limit, streams=Shares(limit).streams,
             why="; the select reactor takes no more than 1024" if _selects(reactor) else "",
         )  # fmt: skip

@@ -235,7 +235,7 @@ class DiallingEnd:
             lambda local: self._target_answered(local, leg, stream, route),
             lambda failure: self._target_failed(failure, leg, stream),
         )
-        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target", failure))
+        dial.addErrback(lambda failure: self.log.failure("joining a leg to its target failed", failure))
 
     def _target_answered(self, local: ILocal, leg: ILeg, stream: DialledStream, route: Route) -> None:
         if stream.dial is None:  # cancelled meanwhile

@@ -34,7 +34,7 @@ _END = b"\r\n\r\n"
 _STATUS = {
     Outcome.DIAL_TIMEOUT: (504, "the target did not answer in time"),
     Outcome.NO_LEG: (504, "the client that leads there is away, or brought no leg in time"),
-    Outcome.DENIED: (502, "the client that leads there may not any more, or has as many visitors as it may"),
+    Outcome.DENIED: (502, "the client that leads there may not do so any more, or has reached its limit of visitors"),
 }
 _CODES = {
     "refused": (502, "connection refused"),
@@ -45,7 +45,7 @@ _CODES = {
     "unknown_node": (502, "no client announces it"),
     "unknown_mapping": (502, "the client does not lead there (its `nodes`)"),
     "mapping_down": (502, "the target of that mapping is down"),
-    "limit": (502, "there are as many visitors as there may be"),
+    "limit": (502, "the limit of visitors is reached"),
     "no_fds": (502, "out of file descriptors"),
     "failed": (502, "it cannot be connected to"),
     "going_away": (502, "the server or the client is about to stop"),

@@ -64,11 +64,11 @@ def problem_with(certificate: x509.Certificate, now: datetime.datetime) -> str |
     """Return what is wrong with its dates, or will be soon, and what to do; None if nothing is."""
     first, last = dates(certificate)
     if now > last:
-        return Sentence("expired on {last:%Y-%m-%d %H:%M} UTC: renew it; who checks it refuses it", last=last)
+        return Sentence("expired on {last:%Y-%m-%d %H:%M} UTC: renew it; peers that check it refuse it", last=last)
     if now < first:
         return Sentence(
-            "is not valid before {first:%Y-%m-%d %H:%M} UTC: check this machine's clock; who checks it "
-            "refuses it",
+            "is not valid before {first:%Y-%m-%d %H:%M} UTC: check this machine's clock; peers that check it "
+            "refuse it",
             first=first,
         )
     if last - now < SOON:

@@ -185,7 +185,7 @@ class FramedConnection(Protocol, Generic[M]):
         self._timer = None
         due = self._liveness.due(self._clock.seconds())
         if due == "dead":
-            self.abort(Sentence("nothing was heard for {timeout:g} s", timeout=self._timeout))
+            self.abort(Sentence("nothing was received for {timeout:g} s", timeout=self._timeout))
             return
         if due == "ping":
             self._ping(self._liveness.ping(self._clock.seconds()))

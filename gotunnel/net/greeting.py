@@ -39,8 +39,8 @@ class Greeted:
 
 
 UNHEARD = (
-    "the server closed the connection without a word: it is busy, or it refuses this address for a while because "
-    "logins from here have failed, which its log tells"
+    "the server closed the connection without a word: it is busy, or it refuses this address for a while after "
+    "failed logins, as its log says"
 )
 
 
@@ -214,7 +214,7 @@ class LegGreeting(Greeting):
         if isinstance(answer, Error):
             raise AuthRejected(answer.code, answer.reason, answer.retry_after)
         if not isinstance(answer, LegOk):
-            raise RemoteProtocolError(Sentence("leg_ok was due, and {name} came", name=type(answer).__name__))
+            raise RemoteProtocolError(Sentence("expected leg_ok, got {name}", name=type(answer).__name__))
         key = self._key
         if not same(answer.mac, leg_server_mac(key.ks, key.sid, self._seq, self._purpose, self._binding)):
             raise AuthRejected("bad_server_mac", "the server did not prove itself on a leg; somebody may be in between")

@@ -122,9 +122,9 @@ class PortableLeg(LegBase[Local], Protocol):
         path = path_state(sock)
         if is_closing(self.transport):
             if not self._closes_by_itself():
-                self.give_up("the other end is gone")
+                self.give_up("the other end has closed")
         elif not self._reading and is_gone(sock.fileno(), eof_means_gone=True):
-            self.give_up("the other end is gone")
+            self.give_up("the other end has closed")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")
         elif self.state is State.IDLE and not self._unsent() and (path is None or not path.unacknowledged):

@@ -60,6 +60,17 @@ class Lobby:
             self._expiry.cancel()
             self._expiry = None
 
+    def kick(self, conn: str) -> bool:
+        """Reset the visitor with this id, whoever else could serve it; return False if it does not wait here."""
+        for waiting in self.waiting.values():
+            for visitor in waiting:
+                if visitor.conn == conn:
+                    waiting.leave(visitor)
+                    visitor.local.abort()
+                    self._turned_away(visitor, Outcome.STOPPED)
+                    return True
+        return False
+
     def _gone(self, visitor: Visitor) -> None:
         if self.waiting[visitor.plain].leave(visitor):
             self._turned_away(visitor, Outcome.VISITOR_LEFT)

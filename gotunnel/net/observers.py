@@ -134,10 +134,10 @@ class MetricsObserver:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
         seconds = HistogramMetricFamily(
-            "gotunnel_visitor_seconds", "How long visitors were here.", labels=["outcome"]
+            "gotunnel_visitor_seconds", "How long visitors stayed.", labels=["outcome"]
         )
         carried = CounterMetricFamily(
-            "gotunnel_visitor_bytes", "Bytes of visitors who are over, both ways.", labels=["outcome"]
+            "gotunnel_visitor_bytes", "Bytes of finished visitors, in both directions.", labels=["outcome"]
         )
         for outcome, histogram in self._seconds.items():
             seconds.add_metric([outcome], histogram.cumulated, histogram.total)

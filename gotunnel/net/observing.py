@@ -152,7 +152,7 @@ class Observers:
             return
         one.failed = True
         self.log.failure(
-            "the observer {observer} has failed in {method}: {reason}; what follows of this kind is not logged",
+            "the observer {observer} failed in {method}: {reason}; further failures of this kind are not logged",
             failure, observer=one.config.plugin, method=what, reason=printable(failure.getErrorMessage(), 200),
         )  # fmt: skip
 

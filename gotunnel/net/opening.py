@@ -167,7 +167,7 @@ class OpeningEnd(LegSupply):
             self._warn("breach", BREACH_WORDS, reason=printable(said_behind(BREACH, reason)))
         self.log.debug("a {purpose} leg is gone: {reason}", purpose=self.purpose, reason=printable(reason))
         self.feed()
-        if mute:
+        if mute and not self.over and not self.draining:  # otherwise this end may have closed it
             self.leg_mute()
         if not self._legs:
             self.legs_gone()

@@ -21,7 +21,7 @@ def is_own(ip: str) -> bool:
     """Return whether packets to this IP address stay on this machine (in this network namespace)."""
     found = plain_address(ip)
     if found is None:
-        raise ValueError(f"{ip!r} is no IP address")
+        raise ValueError(f"{ip!r} is not an IP address")
     local = _by_route(found)
     return _by_bind(found) if local is None else local
 

@@ -23,7 +23,7 @@ def found(kind: str, name: str) -> Any:
     plugin = Catalogue().find(kind, name)
     if plugin is None:
         raise GotunnelError(Sentence(
-            "the plugin {name}, which was there, is not there any more; install it again", name=name
+            "the plugin {name}, which was installed, is missing now; install it again", name=name
         ))
     return plugin
 

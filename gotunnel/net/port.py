@@ -78,18 +78,23 @@ class GatedPort(tcp.Port):
                     return
                 continue  # it disconnected while it waited in the queue
             fd = sock.fileno()
-            try:
-                self._welcome(sock, address)
-            except Exception:  # noqa: BLE001 - a bug must not close the port
-                self.logger.failure("accepting a connection: a bug", Failure())
-                sock.close()
+            self._welcome(sock, address)
             self._gate.accepted(fd)
 
     def _welcome(self, sock: socket.socket, address: Any) -> None:
-        protocol = self._builds(self._buildAddr(address))
-        if protocol is None:
-            linger_reset(sock)
-            sock.close()
-            return
-        self.sessionno += 1
-        protocol.makeConnection(self.transport(sock, protocol, address, self, self.sessionno, self.reactor))
+        transport: Any = None
+        try:
+            protocol = self._builds(self._buildAddr(address))
+            if protocol is None:
+                linger_reset(sock)
+                sock.close()
+                return
+            self.sessionno += 1
+            transport = self.transport(sock, protocol, address, self, self.sessionno, self.reactor)
+            protocol.makeConnection(transport)
+        except Exception:  # noqa: BLE001 - a bug must not close the port
+            self.logger.failure("accepting a connection failed: a bug", Failure())
+            if transport is None:
+                sock.close()
+            else:
+                transport.abortConnection()  # this notifies the protocol, which may be registered somewhere by now

@@ -27,24 +27,25 @@ NOT_ALLOWED = "not_allowed"
 def reach(
     clock: IReactorTime,
     relay: IRelay,
-    rules: DialRules,
+    rules: Callable[[], DialRules],
     target: HostPort | UnixPath,
     timeout: float,
     resolve: Resolve,
 ) -> ILocal | Deferred[ILocal]:
     """Connect to `target` within `timeout` seconds; returns the same as `IRelay.dial`. Raises DialFailed (not_allowed)
-    at once if no rule matches."""
+    at once if no rule matches. `rules` returns the rules in force: they can change while a name is looked up and its
+    addresses are dialled."""
     if isinstance(target, UnixPath):
-        if not rules.allows_path(target.path):
+        if not rules().allows_path(target.path):
             raise _refused(target)
         return _dial(relay, target, timeout)
     try:
         ipaddress.ip_address(target.host.partition("%")[0])
     except ValueError:
-        if not rules.may_resolve(target.host, target.port):
+        if not rules().may_resolve(target.host, target.port):
             raise _refused(target) from None
         return Deferred.fromCoroutine(_by_name(clock, relay, rules, target, timeout, resolve))
-    if not rules.allows(target.host, target.port):
+    if not rules().allows(target.host, target.port):
         raise _refused(target)
     return _dial(relay, target, timeout)
 
@@ -66,11 +67,15 @@ def still_allowed(rules: DialRules, target: HostPort | UnixPath, reached: str) -
 
 
 async def _by_name(
-    clock: IReactorTime, relay: IRelay, rules: DialRules, target: HostPort, timeout: float, resolve: Resolve
-) -> ILocal:
+    clock: IReactorTime, relay: IRelay, rules: Callable[[], DialRules], target: HostPort, timeout: float,
+    resolve: Resolve,
+) -> ILocal:  # fmt: skip
+    def may(host: str) -> bool:
+        return rules().allows(host, target.port, target.host, is_own)
+
     deadline = clock.seconds() + timeout
     found = await resolve(target, timeout)
-    allowed = [host for host in found if rules.allows(host, target.port, target.host, is_own)]
+    allowed = [host for host in found if may(host)]
     if not allowed:
         if is_own(found[0]):
             raise DialFailed(
@@ -90,13 +95,20 @@ async def _by_name(
         share = (deadline - clock.seconds()) / (len(allowed) - position)
         if share <= 0:
             break
+        if failed is not None and not may(host):  # the rules may have changed while the one before was dialled
+            continue
         try:
             dialled = _dial(relay, HostPort(host, target.port), share)
-            return await dialled if isinstance(dialled, Deferred) else dialled
+            local = await dialled if isinstance(dialled, Deferred) else dialled
         except CancelledError:
             raise
         except DialFailed as error:
             failed = error
+        else:
+            if may(host):
+                return local
+            local.abort()
+            raise _refused(target)
     raise failed or DialFailed("timeout", Sentence("{target}: no answer in time", target=target))
 
 

@@ -72,7 +72,7 @@ class Reloadable(Service):
         self._asked.append(told)
         if len(self._asked) == 1:
             Deferred.fromCoroutine(self._from_file()).addErrback(
-                lambda failure: self.log.failure("reading the configuration again", failure)
+                lambda failure: self.log.failure("reading the configuration again failed", failure)
             )
         return told
 
@@ -108,7 +108,7 @@ class Reloadable(Service):
             if isinstance(config, Deferred):
                 config = await config
             if self.draining:
-                raise GotunnelError("this process drains, or has drained: its configuration stays; start it anew")
+                raise GotunnelError("this process is draining, or has drained: its configuration stays; restart it")
             before = self._settings
             difference, lines = await self._apply(config)
             self._settings = difference.config
@@ -135,4 +135,4 @@ class Reloadable(Service):
             if report.applied:
                 self.log.info("configuration read again: {line}", line=line)
             else:
-                self.log.error("configuration not taken, all stays as it was: {problem}", problem=line)
+                self.log.error("configuration rejected, everything stays as it was: {problem}", problem=line)

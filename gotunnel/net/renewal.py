@@ -66,7 +66,7 @@ class Renewal(Generic[_T]):
         self._seen = content
         if content == self._used:
             self._complaint = None
-            self.log.info("certificate files are again as they were when they were loaded: nothing has changed")
+            self.log.info("certificate files are back to what was loaded: nothing has changed")
             return
         try:
             made = self._load()
@@ -74,8 +74,7 @@ class Renewal(Generic[_T]):
             if str(problem) != self._complaint:
                 self._complaint = str(problem)
                 self.log.warn(
-                    "certificate files have changed and cannot be used as they are: {problem}; what was loaded before "
-                    "stays in use until they fit together",
+                    "certificate files have changed but cannot be used: {problem}; the ones loaded before stay in use",
                     problem=self._complaint,
                 )
             return

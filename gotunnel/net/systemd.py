@@ -105,7 +105,7 @@ def _listening(number: int) -> socket.socket:
     taken = socket.socket(fileno=number)
     wrong = ""
     if taken.family not in (socket.AF_INET, socket.AF_INET6) or taken.type != socket.SOCK_STREAM:
-        wrong = "is no TCP socket: its unit needs ListenStream=ADDRESS:PORT"
+        wrong = "is not a TCP socket: its unit needs ListenStream=ADDRESS:PORT"
     elif not taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         wrong = "does not listen: its unit needs ListenStream=ADDRESS:PORT and Accept=no"
     if wrong:

@@ -22,8 +22,8 @@ __all__ = ["client_refusal", "leg_binding", "peer_certificate", "tls_words"]
 NO_CLIENT_CERTIFICATE = "the server wants a certificate of this client: set client.tls.cert and key"
 NOT_THIS_ONE = "the server refuses the certificate of this client (client.tls.cert): its log says why"
 NO_TLS_THERE = (
-    "there is no TLS on its side: tls.mode must be the same in both files (required is the safe one); "
-    "or is server_addr another program's?"
+    "it does not use TLS: tls.mode must be the same in both files (required is the safe one); or does server_addr "
+    "lead to another program?"
 )
 
 _OURS = "its certificate "

@@ -109,7 +109,7 @@ class DatagramSocket:
             except OSError as failed:
                 self._failed(failed)
             except Exception:  # noqa: BLE001 - a bug in one flow must not close the socket of all
-                self.log.failure("passing a datagram on: a bug", Failure())
+                self.log.failure("passing a datagram on failed: a bug", Failure())
 
     def _read(self, sock: socket.socket) -> None:
         raise NotImplementedError

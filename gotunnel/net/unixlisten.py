@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
 
 from gotunnel.address import UnixPath
 from gotunnel.errors import PortUnavailable, Sentence, printable, system_words
@@ -32,8 +33,8 @@ that."""
 
 
 class UnixListener(FileDescriptor):
-    """Listens on `path`, a file with `mode`, as soon as it is created. `on_socket` gets each connection, non-blocking.
-    The `gate` pauses it while descriptors run short.
+    """Listens on `path`, a file with `mode`, as soon as it is created. `on_socket` gets each connection, non-blocking;
+    if it raises, the connection is closed. The `gate` pauses it while descriptors run short.
 
     Raises PortUnavailable (port_in_use, acl_denied, bad_request, no_fds), and then leaves nothing behind.
     """
@@ -83,7 +84,11 @@ class UnixListener(FileDescriptor):
                 continue  # it disconnected while it waited in the queue
             sock.setblocking(False)
             fd = sock.fileno()
-            self._on_socket(sock)
+            try:
+                self._on_socket(sock)
+            except Exception:  # noqa: BLE001 - a bug must not close the listener
+                self.log.failure("accepting a connection failed: a bug", Failure())
+                sock.close()
             self._gate.accepted(fd)
 
     def pause(self) -> None:
@@ -108,7 +113,7 @@ class UnixListener(FileDescriptor):
                     os.unlink(self._path)
             except OSError as failed:
                 self.log.warn(
-                    "the socket {path} stays behind: {reason}; remove it, or whoever starts next does",
+                    "the socket {path} is left behind: {reason}; remove it, or the next start does",
                     path=printable(self._path, 120), reason=system_words(failed),
                 )  # fmt: skip
         return succeed(None)
@@ -133,13 +138,13 @@ class UnixListener(FileDescriptor):
             if failed.reason != self._failure:
                 self._failure = failed.reason
                 self.log.error(
-                    "the socket {path} is not ours any more, and cannot be made anew: {reason}; free it: it is tried "
+                    "the socket {path} was taken away and cannot be made again: {reason}; free it: it is tried "
                     "again every {seconds:g} s",
                     path=path, reason=failed.reason, seconds=LOOK,
                 )  # fmt: skip
             return
         self._failure = ""
-        self.log.warn("the socket {path} was removed or replaced: it is made anew", path=path)
+        self.log.warn("the socket {path} was removed or replaced: it is made again", path=path)
         self.doRead()  # accept those that connected to the old socket before
         self.reactor.removeReader(self)
         old, self._sock = self._sock, fresh
@@ -189,7 +194,7 @@ def _free(path: str) -> None:
     """Remove a socket file left by a dead process. Raises OSError if somebody listens, or if it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(errno.EEXIST, "a file that is no socket is there")
+            raise OSError(errno.EEXIST, "a file that is not a socket is there")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -29,7 +29,7 @@ class V1Greeting(Greeting):
             raise RemoteProtocolError("the server does not speak version 1") from None
         if not isinstance(answer, v1.Answer):
             raise RemoteProtocolError(Sentence(
-                "register_resp was due, and {name} came", name=type(answer).__name__
+                "expected register_resp, got {name}", name=type(answer).__name__
             ))
         if answer.status != "ok":
             raise AuthRejected("refused", answer.reason or "the server gives no reason")

@@ -49,9 +49,9 @@ class Visitor:
         return self.mapping
 
     @property
-    def shut_out(self) -> bool:
-        """Whether its mapping no longer accepts new visitors."""
-        return False
+    def shut_out(self) -> Outcome | None:
+        """The outcome of a visitor without a leg whose mapping no longer accepts visitors; None while it does."""
+        return None
 
     def body(self) -> OpenBody:
         """Return the body of its OPEN, without a proof."""
@@ -74,6 +74,10 @@ class Visitor:
 
     def elsewhere(self, outcome: Outcome, end: StreamEnd | None) -> bool:
         """It is not served here, or no longer, with this outcome. Return whether something else serves it now."""
+        return False
+
+    def settles(self) -> bool:
+        """Move to another client that serves now, if the one it came to is away. Return whether it has moved."""
         return False
 
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:

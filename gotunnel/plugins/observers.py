@@ -27,5 +27,5 @@ usage = Plugin(
     "usage",
     "gotunnel.history.observer.UsageObserver",
     options=UsageObserverOptions,
-    summary="keeps one more history of traffic, in an SQLite file of its own",
+    summary="keeps an additional history of traffic, in an SQLite file of its own",
 )

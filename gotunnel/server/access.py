@@ -20,6 +20,7 @@ from gotunnel.net.plugged import made
 from gotunnel.net.quiet import nothing
 from gotunnel.net.reach import NOT_ALLOWED
 from gotunnel.net.visitor import Visitor
+from gotunnel.server.entering import Entering
 
 if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
@@ -35,21 +36,20 @@ Reach = ILocal | Deferred[ILocal]
 
 
 class Access:
-    """The access policy of one server; `before` is the one it replaces.
+    """The access policy of one server. Visitors wait in `entering` for its answers.
 
     `lines` limits the log lines that remote peers can cause. Raises GotunnelError if the plugin cannot be made.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, config: AccessConfig, lines: LogLimit, before: Access | None = None) -> None:
+    def __init__(self, reactor: Any, config: AccessConfig, lines: LogLimit, entering: Entering) -> None:
         self.config = config
         self._reactor = reactor
         self._name = config.plugin
         self._lines = lines
         self._policy = made("access", config, reactor)
-        # Visitors that wait for an answer, also from the previous policy, and the outcome if they have been given up.
-        self._waiting: dict[Deferred[Any], Outcome | None] = {} if before is None else before._waiting
+        self._entering = entering
 
     async def check_port(self, client: str, mapping: str, bind: str, port: int, protocol: str = "tcp") -> None:
         """Check that the client may listen there. Raises PortUnavailable (acl_denied) if not."""
@@ -76,32 +76,21 @@ class Access:
     def enter(self, peer: Peer, visitor: Visitor, kept_out: Callable[[Visitor, Outcome], None]) -> None:
         """Admit a visitor to `peer` if the policy agrees, synchronously if it answers synchronously.
 
-        Otherwise the visitor is reset and `kept_out` is called. The same happens if it disconnects or the server stops
-        while the answer is pending.
+        Otherwise the visitor is reset and `kept_out` is called. The same happens if it is given up while the answer is
+        pending, see `Entering`.
         """
         asking = Deferred.fromCoroutine(self._ask("enter", Entry(peer.name, visitor.mapping, visitor.local.host)))
         if not asking.called:
-            visitor.local.on_gone = lambda: self._give_up(asking, Outcome.VISITOR_LEFT)
-            self._waiting[asking] = None
+            self._entering.add(asking, peer, visitor)
         asking.addErrback(lambda failure: failure.trap(CancelledError) and NO_ANSWER)
         asking.addCallback(self._answered, asking, peer, visitor, kept_out)
-        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor", failure))
-
-    def turn_away(self) -> None:
-        """The server stops: reset all visitors that wait for an answer."""
-        for asking in tuple(self._waiting):
-            self._give_up(asking, Outcome.STOPPED)
-
-    def _give_up(self, asking: Deferred[Any], outcome: Outcome) -> None:
-        if asking in self._waiting:
-            self._waiting[asking] = outcome
-            asking.cancel()
+        asking.addErrback(lambda failure: self.log.failure("asking the access policy about a visitor failed", failure))
 
     def _answered(
         self, refusal: object, asking: Deferred[Any], peer: Peer, visitor: Visitor,
         kept_out: Callable[[Visitor, Outcome], None],
     ) -> None:  # fmt: skip
-        outcome = self._waiting.pop(asking, None)
+        outcome = self._entering.answered(asking)
         visitor.local.on_gone = nothing
         if refusal is None and outcome is None:
             peer.entered(visitor)
@@ -111,7 +100,7 @@ class Access:
             more = self._more("visitors")
             if more is not None:
                 self.log.info(
-                    "visitor {visitor} of {mapping} of client {client} is reset: {reason} ({conn}){more}",
+                    "visitor {visitor} of {mapping} of client {client} was reset: {reason} ({conn}){more}",
                     visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, reason=str(refusal),
                     conn=visitor.conn, more=more,
                 )  # fmt: skip
@@ -133,14 +122,15 @@ class Access:
             more = self._more(method)
             if more is not None:
                 self.log.error(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}",
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
                     policy=self._name, method=method, reason=printable(failed, LONGEST_REASON), more=more,
                 )  # fmt: skip
         except (Exception, SystemExit) as broken:  # noqa: BLE001 - third-party plugin: whatever it raises means no
             more = self._more(method)
             if more is not None:
                 self.log.failure(
-                    "the access policy {policy} has no answer to {method}, which means no: {reason}{more}", Failure(),
+                    "the access policy {policy} has no answer to {method}, which counts as no: {reason}{more}",
+                    Failure(),
                     policy=self._name, method=method, reason=printable(broken, LONGEST_REASON), more=more,
                 )  # fmt: skip
         return NO_ANSWER

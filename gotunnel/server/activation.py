@@ -29,17 +29,19 @@ def shared_out(handed: Sequence[Handed], addr: HostPort, listeners: Sequence[Lis
     if len(controls) > 1 or (strays and not controls):
         raise ActivationError(
             Sentence(
-                "systemd hands over {numbers} sockets, and {chosen} of them named {control}: the control "
-                "port's one needs FileDescriptorName={control}",
+                "systemd passes {numbers} sockets, {chosen} of them named {control}: the one for the control port "
+                "needs FileDescriptorName={control}",
                 numbers=len(handed), chosen=len(controls) or "none", control=CONTROL,
             )
         )
     for each in strays:
         raise ActivationError(
             Sentence(
-                "systemd hands over a socket for {address} ({name}), where no listener of the configuration listens: "
-                "make its ListenStream= and a listen of server.listeners the same, or remove its .socket unit",
-                address=each.address, name=printable(each.name),
+                "systemd passes a socket for {address} ({name}), but no listener of the configuration listens "
+                "there: make its ListenStream= and a listen of server.listeners the same, or remove its .socket "
+                "unit",
+                address=each.address,
+                name=printable(each.name),
             )
         )
     if not controls:

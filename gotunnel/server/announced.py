@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Announced"]
 
+NOT_ALLOWED = "its allow_nodes on the server does not name it"
+
 
 class Announced:
     """The announcements of one peer. They outlive its sessions."""
@@ -24,6 +26,7 @@ class Announced:
     def __init__(self, hub: Hub, peer: Peer) -> None:
         self.nodes: tuple[str, ...] = ()
         """The nodes that the client announces, allowed or not."""
+        self._refused: frozenset[str] = frozenset()
         self._hub = hub
         self._peer = peer
 
@@ -34,20 +37,29 @@ class Announced:
         allowed = self._hub.nodes.announced(self._peer.name)
         if allowed and allowed != before:
             self._hub.tell_of(
-                self._peer.name, "nodes", "client {client} leads to {nodes}", nodes=", ".join(allowed)
+                self._peer.name, "nodes", "client {client} leads to the nodes {nodes}", nodes=", ".join(allowed)
             )
         results = []
         for node in nodes:
-            if node_allowed(self._peer.rights.allow_nodes, node):
+            if node not in self._refused:
                 results.append(MappingResult(node, "ok"))
                 continue
-            reason = "its allow_nodes on the server does not name it"
-            results.append(MappingResult(node, "fail", None, "acl_denied", reason))
+            results.append(MappingResult(node, "fail", None, "acl_denied", NOT_ALLOWED))
             self._hub.say_of(
                 self._peer.name, "nodes", "node {node} of client {client} is refused: its allow_nodes does not name it",
                 node=printable(node),
             )  # fmt: skip
         return tuple(results)
+
+    @property
+    def taken(self) -> list[str]:
+        """The nodes that the server leads to."""
+        return [node for node in dict.fromkeys(self.nodes) if node not in self._refused]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """The other nodes that the client announces, each with the reason."""
+        return {node: NOT_ALLOWED for node in self.nodes if node in self._refused}
 
     def leads_to(self, host: str) -> bool:
         """Return whether requests for this host may currently go to this client."""
@@ -61,4 +73,6 @@ class Announced:
     def refresh(self) -> None:
         """Apply the current rights to the announcements."""
         rules = self._peer.rights.allow_nodes
-        self._hub.nodes.announce(self._peer.name, [node for node in self.nodes if node_allowed(rules, node)])
+        taken = [node for node in self.nodes if node_allowed(rules, node)]
+        self._refused = frozenset(self.nodes).difference(taken)
+        self._hub.nodes.announce(self._peer.name, taken)

@@ -76,6 +76,7 @@ class ClientLogin(Protocol):
 
     def _hello(self, payload: bytes) -> None:
         if self._door.legs_only:
+            self._door.turned_down()
             self._turn_out()
             return
         if self._hub.tls is not None and self._tls is None:
@@ -105,6 +106,7 @@ class ClientLogin(Protocol):
 
     def _auth(self, payload: bytes, handshake: ServerHandshake) -> None:
         if self._door.refused:  # so that parallel guesses gain nothing over sequential ones
+            self._door.turned_down()
             self._turn_out()
             return
         try:
@@ -190,8 +192,8 @@ class ClientLogin(Protocol):
             self._refuse(Error("auth_failed", certificate, RETRY_AFTER_AUTH))
         elif refused is not None and refused.code == "name_in_use" and examines:
             self._hub.tell_of(
-                name, "examined", "gotunnel doctor at {address} has seen that the login of client {client} works; that "
-                "client runs, and was not disturbed", address=self._door.address,
+                name, "examined", "gotunnel doctor at {address} verified that the login of client {client} works; "
+                                  "that client is running and was not disturbed", address=self._door.address,
             )  # fmt: skip
             self._refuse(refused, said=True)
         elif refused is not None:
@@ -212,7 +214,7 @@ class ClientLogin(Protocol):
             still = found is not None and found[1] == guest.by
         else:
             still = hub.logins is not None and guest.by in hub.logins.configs and not hub.keyring.owned(name)
-        return guest.shut(now) if still else "it was let in by who is asked no more"
+        return guest.shut(now) if still else "the authenticator that let it in is not configured any more"
 
     def _establish(self, handshake: ServerHandshake, name: str, instance: bytes, decision: Decision) -> None:
         hub, config = self._hub, self._hub.config

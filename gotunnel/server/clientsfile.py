@@ -78,7 +78,7 @@ class ClientsFile:
         ClientRefused after `stop`, or ConfigError.
         """
         if self._stopped is not None:
-            raise ClientRefused("this server stops, or has another clients file now")
+            raise ClientRefused("this server is stopping, or has another clients file now")
         self._changes += 1
         try:
             await deferToThreadPool(self._clock, self._thread, edit_clients, self.path, change)
@@ -119,7 +119,7 @@ class ClientsFile:
                 self._read_again()
             self._looked()
         except Exception:  # noqa: BLE001 - after a bug of ours the checks must go on, or revocation would stop working
-            self.log.failure("looking at the clients file")
+            self.log.failure("looking at the clients file failed")
 
     def _read_again(self) -> None:
         try:
@@ -134,7 +134,7 @@ class ClientsFile:
             if self._problem == before:
                 return
             self.log.error(
-                "the clients file has changed and cannot be taken, so that clients stay as they were: {problem}{more}",
+                "the clients file has changed but cannot be used, so clients stay as they were: {problem}{more}",
                 problem=printable(first, 600), more=Sentence(" (and {more} more)", more=more) if more else "",
             )  # fmt: skip
         else:

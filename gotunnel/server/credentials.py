@@ -68,7 +68,7 @@ class Credentials:
         for client in file:
             if client.name in names:
                 what = Sentence(
-                    "the client {client} stands here and under server.clients too", client=client.name
+                    "the client {client} is listed here and under server.clients too", client=client.name
                 )
                 raise ConfigError([Problem(printable(path, 400), None, "", what, "remove one of the two")])
             identity = self._identity(client)

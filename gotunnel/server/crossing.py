@@ -17,6 +17,7 @@ from gotunnel.core.stream import StreamEnd
 from gotunnel.errors import DialFailed, Sentence
 from gotunnel.interfaces import ILocal
 from gotunnel.net.pair import pair
+from gotunnel.net.reach import NOT_ALLOWED
 from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legbodies import OpenBody
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from gotunnel.server.peer import Peer
     from gotunnel.server.public import PublicPort
 
-__all__ = ["Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping", "sharing_peer"]
+__all__ = [
+    "Heard", "NodeVisitor", "cross_to_mapping", "cross_to_node", "node_peer", "shared_mapping", "sharing_peer",
+    "unknown_node",
+]  # fmt: skip
 
 UNKNOWN = "unknown_mapping"
 """The code for a mapping that does not exist or is not shared with this client. One code, so that a client cannot find
@@ -64,6 +68,11 @@ class NodeVisitor(_Led):
     target: HostPort
     owner: Peer
 
+    @property
+    def shut_out(self) -> Outcome | None:
+        """See Visitor."""
+        return None if self.allowed() else Outcome.DENIED
+
     def allowed(self) -> bool:
         """See Visitor: whether the client still announces the address, and may."""
         return self.owner.announced.leads_to(self.target.host)
@@ -80,9 +89,9 @@ class _MappingVisitor(_Led):
     asker: str
 
     @property
-    def shut_out(self) -> bool:
+    def shut_out(self) -> Outcome | None:
         """See Visitor."""
-        return self.port.shut is not None
+        return self.port.turns_away
 
     def allowed(self) -> bool:
         """See Visitor: whether the mapping's owner may still publish it, and shares it."""
@@ -163,8 +172,15 @@ def node_peer(hub: Hub, target: HostPort) -> Peer | None:
     return next(ready, peers[0] if peers else None)
 
 
-def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origin: str) -> Deferred[ILocal]:
-    """Open the mapping of `peer` named in `opening`, for `asker`.
+def unknown_node(target: HostPort) -> DialFailed:
+    """Return the refusal of a node that no client announces, and that is no address that the asker may reach."""
+    return DialFailed(NOT_ALLOWED, Sentence(
+        "no client announces {target} (client.nodes), and allow_dial of this client does not name it", target=target
+    ))
+
+
+def cross_to_mapping(hub: Hub, asker: Peer, client: str, opening: OpenBody, origin: str) -> Deferred[ILocal]:
+    """Open the mapping of `client` named in `opening`, for `asker`. Raises DialFailed like `shared_mapping`.
 
     The Deferred fires with this side's end of the stream when the target has answered, or fails with DialFailed.
     Cancelling it gives up.
@@ -174,6 +190,8 @@ def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origi
     """
     name = opening.mapping
     assert name is not None
+    # Checked again: the access policy may have been asked meanwhile, and the mapping or its client may be gone since.
+    peer = shared_mapping(hub, asker.name, client, name)
     near, far = pair(hub.relay, origin, "")
     port, answer = peer.mappings[name], _Answer(near)
     now = hub.clock.seconds()
@@ -181,8 +199,14 @@ def cross_to_mapping(hub: Hub, asker: Peer, peer: Peer, opening: OpenBody, origi
     return answer.done
 
 
-def cross_to_node(hub: Hub, peer: Peer, target: HostPort, opening: OpenBody, origin: str) -> Deferred[ILocal]:
-    """Open a stream to a node that `peer` announces; otherwise like `cross_to_mapping`."""
+def cross_to_node(hub: Hub, target: HostPort, opening: OpenBody, origin: str) -> Deferred[ILocal]:
+    """Open a stream to a node that a client announces, otherwise like `cross_to_mapping`.
+
+    Raises DialFailed (not_allowed) if no client announces it.
+    """
+    peer = node_peer(hub, target)
+    if peer is None:
+        raise unknown_node(target)
     near, far = pair(hub.relay, origin, "")
     answer = _Answer(near)
     peer.let_in(NodeVisitor(opening.conn, Sentence(

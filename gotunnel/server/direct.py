@@ -40,7 +40,8 @@ class DirectVisitor:
     target: str
     began: float
     account: Account
-    kicked: bool = False
+    given_up: Outcome | None = None
+    """Its outcome if its dial was cancelled."""
 
 
 class Direct:
@@ -75,11 +76,12 @@ class Direct:
         done = dialling.addCallbacks(
             lambda far: self._join(visitor, far), lambda failure: self._failed(visitor, failure)
         )
-        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket", failure))
+        done.addErrback(lambda failure: self.log.failure("dialling for the egress socket failed", failure))
 
     def reset_streams(self) -> None:
         """Reset all streams and pending dials."""
-        for dialling in tuple(self.dialling):
+        for dialling, visitor in tuple(self.dialling.items()):
+            visitor.given_up = Outcome.DRAINED
             dialling.cancel()
         for joint in tuple(self.streams):
             joint.reset(Outcome.DRAINED)
@@ -88,7 +90,7 @@ class Direct:
         """Reset the visitor with this id; return False if there is none."""
         for dialling, visitor in tuple(self.dialling.items()):
             if visitor.conn == conn:
-                visitor.kicked = True
+                visitor.given_up = Outcome.STOPPED
                 dialling.cancel()
                 return True
         for joint, visitor in tuple(self.streams.items()):
@@ -111,8 +113,8 @@ class Direct:
         return result
 
     def _failed(self, visitor: DirectVisitor, failure: Failure) -> None:
-        if visitor.kicked:
-            visitor.request.refuse("failed", "an operator has ended it")
+        if visitor.given_up is Outcome.STOPPED:
+            visitor.request.refuse("failed", "ended by an operator")
             self._over(visitor, Outcome.STOPPED)
             return
         problem = failure.value
@@ -122,7 +124,7 @@ class Direct:
             target=visitor.target, reason=printable(failed.reason, 256),
         )  # fmt: skip
         visitor.request.refuse(failed.code)
-        self._over(visitor, Outcome.REFUSED)
+        self._over(visitor, visitor.given_up or Outcome.REFUSED)
 
     def _join(self, visitor: DirectVisitor, far: Local) -> None:
         near = visitor.request.accept(self._relay)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from twisted.internet.defer import Deferred, gatherResults
+
+from gotunnel.core.outcome import Outcome
 from gotunnel.logs import Logger
 from gotunnel.net.patience import Draining, Patience
 from gotunnel.server.hub import Hub
@@ -36,13 +39,14 @@ class ServerDraining(Draining):
 
     async def _drain(self, seconds: float) -> int:
         hub, v1 = self._hub, self._hub.v1
+        hub.stopping = True
         # First, because afterwards the server leads to no client: requests for a node would be refused for good,
         # whereas a missing socket is tried again.
         await self._close_egress()
         for session in hub.connected:
             session.ask_to_drain(seconds)
-        for peer in hub.holders:
-            await peer.stop()
+        # All at once: one may have to wait for the access policy.
+        await gatherResults([Deferred.fromCoroutine(peer.stop()) for peer in hub.holders], consumeErrors=True)
         if hub.live:
             self.log.info(
                 "{count} visitors are being served; they have {seconds:g} s to finish", count=hub.live, seconds=seconds
@@ -54,16 +58,15 @@ class ServerDraining(Draining):
             session.leave(seconds)
         for peer in hub.holders:
             peer.turn_all_away()
-        if hub.access is not None:
-            hub.access.turn_away()
+        hub.entering.turn_away()
         await hub.patience.until(lambda: not hub.live and not hub.relay.locals and (v1 is None or not v1.relay.locals))
         cut = hub.live
         for legs in tuple(hub.streaming):
             legs.reset_streams()
         if v1 is not None:
-            v1.go_away("the server stops")
+            v1.go_away("the server stops", Outcome.DRAINED)
         if cut:
-            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+            self.log.warn("{count} visitors were disconnected: their time was over", count=cut)
         for session in hub.connected:
             session.go_away()
         await Patience(hub.clock).until(lambda: not hub.left and (v1 is None or not v1.left), LAST_WORDS)

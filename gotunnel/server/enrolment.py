@@ -43,7 +43,9 @@ async def lasting_token(hub: Hub, handshake: ServerHandshake, *, encrypted: bool
     """
     name = handshake.hello.client
     if ENROL not in handshake.hello.caps:
-        raise AuthRejected("enrol_required", "this token serves once, for `gotunnel join`, which gets a lasting one")
+        raise AuthRejected(
+            "enrol_required", "this token can be used once, by `gotunnel join`, which gets a lasting one"
+        )
     if not encrypted:
         raise RemoteProtocolError("a token is exchanged inside TLS only", "tls_required")
     token = tokens.new_token()
@@ -70,8 +72,10 @@ class Enrolment:
         self._handshake = handshake
         self._token = token
         self._name = handshake.hello.client
-        self._stored = False
+        self._stored = False  # whether the client says that it has stored its token
+        self._storing = False  # whether the clients file is being changed after that
         self._joined = False
+        self._left = False
         self._late: IDelayedCall = hub.clock.callLater(TIME, self._too_late)
 
     def begin(self, transport: Any) -> None:
@@ -91,30 +95,35 @@ class Enrolment:
             raise RemoteProtocolError(Sentence(
                 "a client that joins does not send {name} here", name=type(message).__name__
             ))
-        self._stored = True
+        self._stored = self._storing = True
+        self._late.cancel()  # the rest of the time is ours
         Deferred.fromCoroutine(self._confirm()).addErrback(self._failed)
 
     def _lost(self, reason: str) -> None:
         if self._late.active():
             self._late.cancel()
         self._door.leave()
-        if not self._joined:
-            valid = self._hub.shut_out(self._name, self._handshake.key) is None
-            log.warn(
-                "client {client} has not joined ({address}): {reason}; its one-time token {state}",
-                client=self._name, address=self._door.address, reason=printable(reason),
-                state="is still valid" if valid else "is not valid any more",
-            )  # fmt: skip
+        self._left = True
+        if not self._storing and not self._joined:
+            self._not_joined(reason)
+
+    def _not_joined(self, reason: str) -> None:
+        valid = self._hub.shut_out(self._name, self._handshake.key) is None
+        log.warn(
+            "client {client} has not joined ({address}): {reason}; its one-time token {state}",
+            client=self._name, address=self._door.address, reason=printable(reason),
+            state="is still valid" if valid else "is not valid any more",
+        )  # fmt: skip
 
     async def _confirm(self) -> None:
         try:
             await self._hub.change_clients(enrolled(self._name, derive_key(self._token, self._name)))
         except ClientRefused:
-            self._control.close(Error("auth_failed", _NOT_VALID), "it was changed meanwhile")
+            self._end(Error("auth_failed", _NOT_VALID), "it was changed meanwhile")
         except ConfigError as failed:
             _not_stored(self._name, failed)
             error = Error("internal", "the server cannot store the token; its log says more")
-            self._control.close(error, "the clients file cannot be changed")
+            self._end(error, "the clients file cannot be changed")
         else:
             self._joined = True
             log.info(
@@ -124,14 +133,25 @@ class Enrolment:
             self._control.send(Enrolled())
             self._control.close(None, "joined")
 
+    def _end(self, error: Error, reason: str) -> None:
+        self._storing = False
+        if self._left:
+            self._not_joined(reason)
+        else:
+            self._control.close(error, reason)
+
     def _too_late(self) -> None:
         self._control.close(Error("protocol_error", Sentence(
             "no enrolled within {time:g} s", time=TIME
         )), "it was too slow")
 
     def _failed(self, failure: Failure) -> None:
-        log.failure("enrolling client {client}", failure, client=self._name)
-        self._control.abort("internal error")
+        log.failure("enrolling client {client} failed", failure, client=self._name)
+        self._storing = False
+        if self._left:
+            self._not_joined("internal error")
+        else:
+            self._control.abort("internal error")
 
 
 def _not_stored(name: str, failed: ConfigError) -> None:

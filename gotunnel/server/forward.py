@@ -18,7 +18,14 @@ from gotunnel.net.dialled import DialledStream, Route
 from gotunnel.net.dialling import DiallingEnd
 from gotunnel.net.greeting import SessionKey
 from gotunnel.net.reach import NOT_ALLOWED, reach, still_allowed
-from gotunnel.server.crossing import cross_to_mapping, cross_to_node, node_peer, shared_mapping, sharing_peer
+from gotunnel.server.crossing import (
+    cross_to_mapping,
+    cross_to_node,
+    node_peer,
+    shared_mapping,
+    sharing_peer,
+    unknown_node,
+)
 from gotunnel.wire.fields import Purpose
 from gotunnel.wire.legbodies import OpenBody
 
@@ -59,36 +66,36 @@ class ForwardLegs(DiallingEnd):
                 raise RemoteProtocolError("a measurement does not travel outside TLS")
             self._check_room()
             return Route("this server", partial(self._hub.measuring.dial, self.peer.name, opening.measure))
-        route, access = self._route(leg, opening), self._hub.access
+        (asked, route), access = self._route(leg, opening), self._hub.access
         if access is None:
             return route
-        name = opening.dial if opening.dial is not None else f"mapping:{opening.client}/{opening.mapping}"
-        dial = partial(access.reach, self.peer.name, name, opening.src, route.dial)
+        dial = partial(access.reach, self.peer.name, asked, opening.src, route.dial)
         return Route(route.target, dial, route.allowed, route.awaited)
 
-    def _route(self, leg: ILeg, opening: OpenBody) -> Route:
+    def _route(self, leg: ILeg, opening: OpenBody) -> tuple[str, Route]:
+        """Return the target as the access policy is asked about it, and the route to it."""
         if opening.dial is not None:
             self._check_room()
-            return self._address(opening.dial, opening)
+            return opening.dial, self._address(opening.dial, opening)
         if opening.mapping is None:
             raise RemoteProtocolError("it names neither an address nor a mapping")
         if leg.plain:
             raise RemoteProtocolError("a mapping of another client is not opened outside TLS")
         self._check_room()
         mapping = opening.mapping
-        peer = self._sharing(opening.client, mapping)
-        return Route(
+        client = self._sharing(opening.client, mapping).name
+        return str(MappingTarget(client, mapping)), Route(
             Sentence(
-                "client {peer}", peer=peer.name
-            ), lambda: cross_to_mapping(self._hub, self.peer, peer, opening, self._origin),
-            lambda _: self._rules.allows_mapping(peer.name, mapping),
+                "client {peer}", peer=client
+            ), lambda: cross_to_mapping(self._hub, self.peer, client, opening, self._origin),
+            lambda _: self._rules.allows_mapping(client, mapping),
         )  # fmt: skip
 
     def reset_denied(self) -> None:
         """Reset the visitors whose target this client may no longer reach."""
         for stream in self.cut_denied(NOT_ALLOWED):
             self.log.warn(
-                "visitor {visitor} of client {client} is cut: {mapping} is not allowed any more ({conn})",
+                "visitor {visitor} of client {client} was disconnected: {mapping} is not allowed any more ({conn})",
                 visitor=stream.source, client=self.peer.name, mapping=stream.name, conn=stream.conn,
             )  # fmt: skip
 
@@ -132,7 +139,7 @@ class ForwardLegs(DiallingEnd):
         elif self._hub.live >= self._hub.most_visitors:
             limit = Sentence("server.limits.streams, {most_visitors} in all", most_visitors=self._hub.most_visitors)
         if limit:
-            raise DialFailed("limit", Sentence("he is one more than {limit}", limit=limit))
+            raise DialFailed("limit", Sentence("it is one more than {limit}", limit=limit))
 
     @property
     def _rules(self) -> DialRules:
@@ -154,7 +161,7 @@ class ForwardLegs(DiallingEnd):
             target = parse_address(dial)
         except ValueError:
             raise DialFailed("bad_request", Sentence(
-                "{dial} is no address", dial=printable(dial, 200)
+                "{dial} is not an address", dial=printable(dial, 200)
             )) from None
         if isinstance(target, HostPort) and self._rules.allows_node(target.port):
             peer = node_peer(self._hub, target)
@@ -162,16 +169,14 @@ class ForwardLegs(DiallingEnd):
                 return Route(
                     Sentence(
                         "client {peer}", peer=peer.name
-                    ), lambda: cross_to_node(self._hub, peer, target, opening, self._origin),
+                    ), lambda: cross_to_node(self._hub, target, opening, self._origin),
                     lambda _: self._rules.allows_node(target.port),
                 )  # fmt: skip
             if not still_allowed(self._rules, target, ""):
-                raise DialFailed(NOT_ALLOWED, Sentence(
-                    "no client announces {target} (client.nodes), and allow_dial of this client does not name it",
-                    target=target,
-                ))
+                raise unknown_node(target)
         hub, resolve = self._hub, partial(self._hub.lookups.resolve, self.peer.name)
         return Route(
-            str(target), lambda: reach(hub.clock, hub.relay, self._rules, target, DIAL_TIMEOUT, resolve),
+            str(target),
+            lambda: reach(hub.clock, hub.relay, lambda: self._rules, target, DIAL_TIMEOUT, resolve),
             lambda reached: still_allowed(self._rules, target, reached),
         )  # fmt: skip

@@ -35,8 +35,13 @@ class ForwardNews:
         for key in self._hub.switched_off:
             self._off(session, key)
 
+    def rights_changed(self) -> None:
+        """The rights of clients may have changed: inform those that may reach a mapping only since it is off."""
+        for session in self._hub.connected if self._hub.switched_off else ():
+            self.began(session)
+
     def off(self, key: Key) -> None:
-        """A mapping was switched off, or its client has just published it while it is off."""
+        """A mapping was switched off, or its client has just published it or shared it with others while it is off."""
         for session in self._hub.connected:
             self._off(session, key)
 

@@ -52,14 +52,14 @@ class Fronts:
         def read(header: ProxyHeader | None, reason: str) -> None:
             if header is None and not reason:
                 self.log.debug(
-                    "a balancer at {visitor} looked whether {mapping} is open, and left without a word",
+                    "a balancer at {visitor} checked whether {mapping} is open, and closed without sending anything",
                     visitor=local.address, mapping=mapping,
                 )  # fmt: skip
                 local.abort()
                 return
             if header is None:
                 self._warn(
-                    mapping, "visitor {visitor} of {mapping} is closed: proxy_from names his address, and {reason}",
+                    mapping, "visitor {visitor} of {mapping} was closed: proxy_from names its address, but {reason}",
                     visitor=local.address, mapping=mapping, reason=reason,
                 )  # fmt: skip
                 local.abort()

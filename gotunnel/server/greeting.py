@@ -129,8 +129,8 @@ class ServerGreeting(ClientLogin):
     async def _greet_v1(self, found: dict[str, object]) -> None:
         if self._hub.v1 is None:
             self._door.say(
-                "v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused "
-                "(server.v1.enabled: true would let it in)",
+                "v1", "{address} speaks version 1 of the protocol (the Go gotunnel), which is off: refused (set "
+                      "server.v1.enabled: true to allow it)",
             )  # fmt: skip
             self._close(v1.encode(v1.Answer("fail", "version 1 is not enabled on this server")))
             return

@@ -144,7 +144,7 @@ class Group:
         code = end.bracketed if end is not None else ""
         self._hub.say_of(
             was.peer.name, "group",
-            "visitor {visitor} of group {group} goes from client {client} to {other}: {outcome}{code} ({conn})",
+            "visitor {visitor} of group {group} moves from client {client} to {other}: {outcome}{code} ({conn})",
             visitor=visitor.local.address, group=self.name, other=member.peer.name, outcome=outcome.value, code=code,
             conn=visitor.conn,
         )  # fmt: skip
@@ -158,11 +158,14 @@ class Group:
                 continue
             waiting = member.peer.waiting[member.plain]
             for visitor in waiting.those_of(member.name):
-                if isinstance(visitor, GroupVisitor):
-                    other = self._next(visitor, wait=False)
-                    if other is not None:
-                        waiting.leave(visitor)
-                        self._move(visitor, other)
+                visitor.settles()
+
+    def settle_one(self, visitor: GroupVisitor) -> bool:
+        """Move a visitor of an absent member to a member that serves now. Returns whether it has moved."""
+        other = None if visitor.port.present else self._next(visitor, wait=False)
+        if other is not None:
+            self._move(visitor, other)
+        return other is not None
 
     def over(self, visitor: GroupVisitor) -> None:
         """Stop counting a visitor that has finished."""
@@ -229,7 +232,7 @@ class MemberPort(PublicPort):
     def has_room(self) -> bool:
         """Whether another visitor is within the limits of its client."""
         rights = self.peer.rights
-        return self.peer.visitors < rights.max_visitors and self.peer.pending < rights.max_pending
+        return self.peer.admitted < rights.max_visitors and self.peer.pending < rights.max_pending
 
     def check(self, rights: Rights) -> None:
         """See PublicPort: the group must be allowed, too."""

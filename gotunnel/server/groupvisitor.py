@@ -47,6 +47,10 @@ class GroupVisitor(PublicVisitor):
         """See Visitor."""
         return self.group.pass_on(self, outcome, end)
 
+    def settles(self) -> bool:
+        """See Visitor."""
+        return self.group.settle_one(self)
+
     def over(self, outcome: Outcome, end: StreamEnd | None) -> None:
         """See Visitor. Before a target has answered, the leg hands the visitor's connection back, so close it here."""
         self.group.over(self)

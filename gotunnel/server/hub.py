@@ -23,6 +23,7 @@ from gotunnel.net.tls import ServerTls
 from gotunnel.net.udp import can_carry
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.credentials import Credentials
+from gotunnel.server.entering import Entering
 from gotunnel.server.forwardnews import ForwardNews
 from gotunnel.server.fronts import Fronts
 from gotunnel.server.groups import Groups
@@ -79,6 +80,11 @@ class Hub(Present):
         self.udp_ports = PortTable()
         self.access: Access | None = None
         """The access policy, with the final say on ports, dials and visitors. None: rights alone decide."""
+        self.stopping = False
+        """Whether this server drains: it opens no port any more, also for clients that connect until it has closed its
+        own."""
+        self.entering = Entering()
+        """Visitors that wait for the answer of this policy, or of one that it has replaced."""
         self.allocation: Allocation | None = None
         """Chooses the ports to try for a mapping without a fixed port. None: any allowed port."""
         self.fronts = Fronts(clock, config.proxy_from)

@@ -98,13 +98,15 @@ class Identity:
         same, self.tls = tls.pair.chain == self.tls.pair.chain, tls
         self.changed(tls)
         if same:
-            self.log.info("server.tls.client_ca is loaded anew: clients for whom it does not vouch are cut")
+            self.log.info(
+                "server.tls.client_ca was read again: clients for which it does not vouch are disconnected"
+            )
         else:
             self._tell("the new certificate of this server")
 
     def _tell(self, whose: str) -> None:
         pair = self.tls.pair
-        how = ", of its own making" if self._own else Sentence(
+        how = ", self-made" if self._own else Sentence(
             ", valid until {leaf:%Y-%m-%d %H:%M} UTC", leaf=dates(pair.leaf)[1]
         )
         self.log.info(

@@ -161,7 +161,7 @@ class Keeping:
             self._cancel_grace()
             closing = self._wind_up()
         Deferred.fromCoroutine(closing).addErrback(
-            lambda failure: self.log.failure("closing ports of client {client}", failure, client=self.name)
+            lambda failure: self.log.failure("closing ports of client {client} failed", failure, client=self.name)
         )
 
     async def _close_denied(self) -> None:
@@ -183,7 +183,7 @@ class Keeping:
                 client=self.name, seconds=GRACE,
             )  # fmt: skip
         Deferred.fromCoroutine(self._wind_up()).addErrback(
-            lambda failure: self.log.failure("closing the ports of client {client}", failure, client=self.name)
+            lambda failure: self.log.failure("closing the ports of client {client} failed", failure, client=self.name)
         )
 
     async def _wind_up(self) -> None:

@@ -131,8 +131,8 @@ class _Watched:
             before, self._problem = self._problem, str(error)
             if before != self._problem:
                 self.log.error(
-                    "the file of the authenticator {authenticator} has changed and cannot be used; who was known stays "
-                    "so: {problem}",
+                    "the file of the authenticator {authenticator} has changed but cannot be used; what was loaded "
+                    "before stays in use: {problem}",
                     authenticator=self._authenticator, problem=printable(error.problems[0], 600),
                 )  # fmt: skip
         else:

@@ -36,7 +36,7 @@ class _Ring:
         if type(self.size) is not int or not 1 <= self.size <= MOST_KEYS:
             name, most = "" if config is None else config.plugin, MOST_KEYS
             raise GotunnelError(Sentence(
-                "the authenticator {name} has no size from 1 to {most}; its author has to mend it",
+                "the authenticator {name} has no size from 1 to {most}; its author has to correct it",
                 name=name, most=most,
             ))
         self.nobodys = tuple(secrets.token_bytes(32) for _ in range(self.size))
@@ -73,7 +73,7 @@ class _Ring:
             if what not in self._failed:
                 self._failed.add(what)
                 self.log.error(
-                    "the authenticator {authenticator} has failed in {method}, and lets nobody in until it answers: "
+                    "the authenticator {authenticator} failed in {method}, and lets no client in until it answers: "
                     "{error}",
                     authenticator="" if self.config is None else self.config.plugin, method=what,
                     error=type(error).__name__,  # its text might contain a key

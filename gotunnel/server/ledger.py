@@ -110,14 +110,17 @@ class Ledger:
         more = self.stranger_lines.more("denied", self.clock.seconds())
         if more is not None:
             self.log.warn(
-                "visitor {visitor} of {mapping} of client {client} is reset: one more than {limit}{more}",
+                "visitor {visitor} of {mapping} of client {client} was reset: one more than {limit}{more}",
                 visitor=visitor.local.address, mapping=visitor.mapping, client=peer.name, limit=limit,
                 more=more,
             )  # fmt: skip
 
     def visitor_kept_out(self, peer: Peer, visitor: Visitor, outcome: Outcome) -> None:
-        """Record a visitor that the access policy refused (already logged), or that left while it was asked."""
-        self.visitor_ended(peer, visitor, outcome, told=True)
+        """Record a visitor that the access policy refused (already logged), or that ended while it was asked.
+
+        One that left by itself is not logged.
+        """
+        self.visitor_ended(peer, visitor, outcome, told=outcome is not Outcome.STOPPED)
         self.changed()
 
     @property

@@ -62,7 +62,7 @@ class Logins:
             more = self._more("crowd")
             if more is not None:
                 self.log.warn(
-                    "client {client} has to come again: {most} other logins are being judged{more}",
+                    "client {client} was told to come again: {most} other logins are being judged{more}",
                     client=login.client, most=AT_ONCE, more=more,
                 )  # fmt: skip
             raise Unanswered("too many logins are being judged")
@@ -108,7 +108,8 @@ class Logins:
         # The error's text might contain the token.
         reason = printable(str(error).replace(login.token, "(the token)") or type(error).__name__, 200)
         self.log.error(
-            "the authenticator {authenticator} has no answer for client {client}, who is not let in: {reason}{more}",
+            "the authenticator {authenticator} has no answer for client {client}, which is not let in: "
+            "{reason}{more}",
             authenticator=config.plugin, client=login.client, reason=reason, more=more,
         )  # fmt: skip
 

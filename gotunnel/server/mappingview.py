@@ -30,7 +30,7 @@ def mappings(hub: Hub, here: Counter[tuple[str, str]], egress: Egress | None) ->
                 yield _refused(hub, peer, refusal, here[peer.name, refusal.name])
     asked_for = {(peer.name, name) for peer in hub.holders for name in peer.published.asked_for}
     for client, name in sorted(hub.switched_off - asked_for):
-        reason = Sentence("{switched_off}; its client does not ask for it now", switched_off=SWITCHED_OFF)
+        reason = Sentence("{switched_off}; its client does not request it now", switched_off=SWITCHED_OFF)
         yield MappingView(client, name, "mapping", "", None, MappingState.OFF, reason, 0, 0, 0, 0)
     if egress is not None:
         yield _egress(hub, egress)

@@ -62,7 +62,7 @@ class Peer(Keeping):
         if access is None:
             self.admit(visitor)
             return
-        limit = self._reached(self.visitors + self._asked + 1, self.rights)
+        limit = self._reached(self.admitted + 1, self.rights)
         if limit:  # do not ask the policy about a visitor above the limit: the question may cost a connection too
             self.visitors += 1
             self._deny(visitor, limit)
@@ -73,10 +73,13 @@ class Peer(Keeping):
     def entered(self, visitor: Visitor) -> None:
         """The access policy admits a visitor."""
         self._asked -= 1
-        if visitor.shut_out:  # since the policy was asked; visitors that waited for a leg were reset, too
-            self.visitors += 1
-            self.lobby.turn_away([visitor], Outcome.MAPPING_DOWN)
-        else:
+        self.visitors += 1
+        outcome = visitor.shut_out
+        # What has changed since the policy was asked has moved or reset the visitors that waited for a leg.
+        if outcome is not None:
+            self.lobby.turn_away([visitor], outcome)
+        elif not visitor.settles():
+            self.visitors -= 1
             self.admit(visitor)
 
     def _kept_out(self, visitor: Visitor, outcome: Outcome) -> None:
@@ -101,6 +104,11 @@ class Peer(Keeping):
                 self.session.feed()
 
     @property
+    def admitted(self) -> int:
+        """The number of visitors, including those that wait for the access policy."""
+        return self.visitors + self._asked
+
+    @property
     def waiting(self) -> dict[bool, Waiting]:
         """Visitors waiting for a leg, by kind: True for plain legs, False for legs inside TLS."""
         return self.lobby.waiting
@@ -111,15 +119,19 @@ class Peer(Keeping):
         return self.lobby.pending
 
     def leaves(self, visitor: Visitor) -> None:
-        """Stop counting a visitor that moves to another member of its group."""
+        """Stop counting a visitor that moves to another member of its group; it waits here no longer, if it did.
+
+        Call this before the move: the other member may be a mapping of the same client.
+        """
+        self.waiting[visitor.plain].leave(visitor)
         self.visitors -= 1
 
     def pass_on(self) -> None:
         """The client seems unable to provide legs: pass waiting visitors on to other members of their groups."""
         for waiting in self.waiting.values():
             for visitor in waiting.those_of(None):
-                if visitor.elsewhere(Outcome.NO_LEG, None):
-                    waiting.leave(visitor)
+                if visitor in waiting:  # moving another one may have moved it, too
+                    visitor.elsewhere(Outcome.NO_LEG, None)
 
     def ended(self, visitor: Visitor, outcome: Outcome, end: StreamEnd | None = None) -> None:
         """Record that a visitor has finished; `end` is None if it was not served."""

@@ -10,6 +10,7 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.plugged import Carried, checked, observers_prepared
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.keyring import Keyring
+from gotunnel.server.streams import Streams
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -43,7 +44,7 @@ def plugins_prepared(hub: Hub, config: ServerConfig, reactor: Any) -> Callable[[
     elif access is None or access.config != config.access:
         from gotunnel.server.access import Access  # loaded only if configured
 
-        access = Access(reactor, config.access, hub.stranger_lines, hub.access)
+        access = Access(reactor, config.access, hub.stranger_lines, hub.entering)
     observe = observers_prepared(hub.usage, config.observers, reactor, "server", lambda: _carried(hub))
 
     def use() -> None:
@@ -91,6 +92,9 @@ def _carried(hub: Hub) -> Carried:
             yield visitor, leg.carried
         for leg, stream in tuple(session.forward.streams.items()):
             yield stream, leg.carried
+    for direct in Streams(hub).directs:
+        for joint, asked in tuple(direct.streams.items()):
+            yield asked.request, joint.carried
     if hub.v1 is not None:
         for old in hub.v1.present:
             for joint, visitor in old.served:

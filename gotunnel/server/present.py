@@ -35,7 +35,7 @@ async def _no_clients_file(change: Change) -> None:
     raise ClientRefused("this server has no clients file")
 
 
-_BACK = ", back within its time of grace"
+_BACK = ", back within its grace period"
 
 
 class Present(Standing):
@@ -79,12 +79,12 @@ class Present(Standing):
         self.tell_of(
             name, "connected", "client {client} connected from {address}{how}",
             address=session.address,
-            how="" if old is None else _BACK if old.lost else ", in place of an older session",
+            how="" if old is None else _BACK if old.lost else ", replacing an older session",
         )  # fmt: skip
         if guest is None and self.identities.authenticated(name):
             self.log.warn(
-                "one token serves several clients (now {client} too): whoever holds it can pose as any of them, "
-                "and as the server",
+                "several clients use one token (now {client} too): whoever holds it can pose as any of them, and "
+                "as the server",
                 client=name,
             )
         if old is not None and not old.lost:
@@ -93,7 +93,7 @@ class Present(Standing):
         self.forward_news.began(session)
         if self.identities.supersedes(name, session.proven):
             Deferred.fromCoroutine(self._end_older_keys(name, session.proven)).addErrback(
-                lambda failure: self.log.failure("ending older keys of client {client}", failure, client=name)
+                lambda failure: self.log.failure("ending older keys of client {client} failed", failure, client=name)
             )
 
     async def _end_older_keys(self, name: str, key: bytes) -> None:
@@ -170,7 +170,7 @@ class Present(Standing):
         """
         for name in sorted(new.names_with_common_token - self.identities.names_with_common_token):
             self.log.warn(
-                "the token of client {client} is the shared one: whoever holds that can pose as this client, and as "
+                "the token of client {client} is the shared one: whoever holds it can pose as this client, and as "
                 "the server to it; give it another with gotunnel client rotate",
                 client=name,
             )  # fmt: skip
@@ -187,6 +187,7 @@ class Present(Standing):
             legs.reset_denied()
         for peer in tuple(self.peers.values()):
             peer.rights_changed()
+        self.forward_news.rights_changed()
 
     def expire(self) -> None:
         """Disconnect clients whose identity has expired or is no longer valid. Call this about every half second."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import maybeDeferred
 
 from gotunnel.address import HostPort
+from gotunnel.core.outcome import Outcome
 from gotunnel.core.ports import PortTable
 from gotunnel.core.rights import Rights
 from gotunnel.core.usage import Carried
@@ -68,6 +69,8 @@ class PublicPort:
         """Whether an operator has switched it off, whatever its client says; see `switching`."""
         self.barred = False
         """Set when its client may no longer have it; it will be closed."""
+        self.ended = False
+        """Set when it is closed, unless the server stops: visitors that wait for it are reset."""
         self.choose: Callable[[Rights], Awaitable[Iterable[int]]] | None = None
         """Returns the ports to try if none is wanted. None: any allowed port."""
         self.vet: Callable[[int], Awaitable[None]] | None = None
@@ -110,6 +113,13 @@ class PublicPort:
     def shut_here(self) -> str | None:
         """Like `shut`, but only for reasons that its client cannot know."""
         return SWITCHED_OFF if self.off else self.stuck
+
+    @property
+    def turns_away(self) -> Outcome | None:
+        """The outcome of visitors that have no leg yet, or None if they may get one."""
+        if self.ended:
+            return Outcome.STOPPED
+        return None if self.shut is None else Outcome.MAPPING_DOWN
 
     def check(self, rights: Rights) -> None:
         """Check that these rights cover it. Raises PortUnavailable if not."""
@@ -258,9 +268,9 @@ class PublicVisitor(Visitor):
     peer: Peer
 
     @property
-    def shut_out(self) -> bool:
+    def shut_out(self) -> Outcome | None:
         """See Visitor."""
-        return self.port.shut is not None
+        return self.port.turns_away
 
     def body(self) -> OpenBody:
         """See Visitor."""

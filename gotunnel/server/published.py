@@ -218,6 +218,7 @@ class Published:
         self._named.discard(name)
         if mapping is not None:
             if not self._stopped:
+                mapping.ended = True
                 self._peer.turn_away_from(name, Outcome.STOPPED)
             await mapping.close()
             self._hub.tell_of(
@@ -226,7 +227,7 @@ class Published:
             )  # fmt: skip
 
     async def _opened(self, request: MappingRequest) -> PublicPort:
-        if self._stopped:
+        if self._stopped or self._hub.stopping:
             raise PortUnavailable("limit", "the server is about to stop")
         if request.protocol == "udp":
             check_request(self._hub, self._peer, request)
@@ -244,6 +245,8 @@ class Published:
             if isinstance(mapping, UdpPort):
                 mapping.flows.idle = idle_of(request)
             mapping.clients, mapping.tells_destination = request.clients or (), bool(request.dst)
+            if mapping.off:
+                hub.forward_news.off((client, request.name))  # others may reach it now
             if mapping.suspended is not None and request.name not in self._named:
                 await mapping.resume()  # a new session reports anew which targets are down
             return mapping
@@ -266,8 +269,8 @@ class Published:
         if not request.encrypt and not plain and hub.tls is not None:
             hub.tell_of(
                 client, "plain",
-                "mapping {mapping} of client {client} says encrypt: false, which this server does not allow: its legs "
-                "run inside TLS (server.allow_plain_legs: true would change that)",
+                "mapping {mapping} of client {client} has encrypt: false, which this server does not allow: its "
+                "legs run inside TLS (set server.allow_plain_legs: true to allow it)",
                 mapping=request.name,
             )  # fmt: skip
         return mapping

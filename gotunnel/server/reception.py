@@ -82,8 +82,10 @@ class Reception(ServerFactory):
         host = getattr(addr, "host", "unix")
         if not self.refusals.refuses(host):
             return Door(self)
-        legs = self.hub.origins.live_at(host) or self.hub.legs_expected_from(host)
-        return Door(self, legs_only=True) if legs else None
+        if self.hub.origins.live_at(host) or self.hub.legs_expected_from(host):
+            return Door(self, legs_only=True)
+        self.refusals.count(host)
+        return None
 
     def admit(self, door: Door) -> Place:
         """Admit an unauthenticated connection; if there are too many, abort an older one (see Admission).
@@ -96,7 +98,8 @@ class Reception(ServerFactory):
         ticket, victim = self._admission.admit(door.host, self.hub.clock.seconds(), expected)
         self._held[ticket] = door
         if victim is not None:
-            self.say("crowd", "too many unauthenticated connections: the oldest from {address} is closed", victim.group)
+            self.say("crowd", "too many unauthenticated connections: the oldest, from {address}, was closed",
+                     victim.group)
             self._held[victim].turn_out()
         return lambda: self._give_back(ticket)
 
@@ -187,7 +190,7 @@ class Door(Protocol):
         self._told = True
         self.say(
             "tls_off",
-            "{address} speaks TLS, and server.tls.mode is off: closed; both files must have the same tls.mode",
+            "{address} speaks TLS, but server.tls.mode is off: closed; both files must have the same tls.mode",
         )
         self.transport.write(NO_TLS)
         self.transport.loseConnection()
@@ -250,6 +253,10 @@ class Door(Protocol):
         """Whether its address is being refused by now, because of others."""
         return self._reception.refusals.refuses(self.host)
 
+    def turned_down(self) -> None:
+        """Count this connection as one that was refused because of its address."""
+        self._reception.refusals.count(self.host)
+
     def proved(self) -> None:
         """Record that the peer has proved its identity."""
         self._reception.refusals.proved(self.host)
@@ -275,6 +282,6 @@ class Door(Protocol):
         self._reception.log.failure("greeting {address}", failure, address=self.address)
 
     def _late(self) -> None:
-        self.say("late", "{address} did not prove itself in time: closed")
+        self.say("late", "{address} did not prove itself in time and was closed")
         self.charge(Offence.NO_AUTH)
         self.turn_out()

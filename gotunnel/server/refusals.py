@@ -45,8 +45,13 @@ class Refusals:
         return 0 if self._penalties is None else self._penalties.active
 
     def refuses(self, host: str) -> bool:
-        """Return whether a connection from this address is refused now. If so, it is counted."""
+        """Return whether connections from this address are refused now, apart from expected legs."""
         return self._penalties is not None and self._penalties.refuses(host, self._clock.seconds())
+
+    def count(self, host: str) -> None:
+        """Count a connection from this address that was refused."""
+        if self._penalties is not None:
+            self._penalties.count(host, self._clock.seconds())
 
     def proved(self, host: str) -> None:
         """Record a successful login from this address."""

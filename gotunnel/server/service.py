@@ -149,8 +149,8 @@ class ServerService(Reloadable):
         wanted, most = self.hub.config.limits.streams, self._descriptors.shares.streams
         if wanted is not None and wanted > most:
             self.log.warn(
-                "server.limits.streams is {wanted}, and the file descriptors of this process are enough for {most}; "
-                "raise LimitNOFILE (systemd) or ulimit -n",
+                "server.limits.streams is {wanted}, but the file descriptors of this process are enough for {most} "
+                "only; raise LimitNOFILE (systemd) or ulimit -n",
                 wanted=wanted, most=most,
             )  # fmt: skip
         config = self.hub.config
@@ -161,7 +161,7 @@ class ServerService(Reloadable):
             )  # fmt: skip
         elif config.clients_file is not None and not self._clients_file.exists:
             self.log.warn(
-                "the clients file {path} is not there: until it is, its clients have no token of their own",
+                "the clients file {path} does not exist: until it does, its clients have no token of their own",
                 path=str(self._clients_file.path),
             )
 

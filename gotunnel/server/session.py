@@ -123,7 +123,7 @@ class ServerSession(SessionLegs):
         """
         if not self._lost:
             self.log.warn(
-                "client {client} is cut ({address}): {reason}{hint}",
+                "client {client} was disconnected ({address}): {reason}{hint}",
                 client=self.peer.name, address=self.address, reason=reason, hint=cut_cure(self.came_by, certificate),
             )  # fmt: skip
         self._hub.session_lost(self)

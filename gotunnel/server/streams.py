@@ -1,5 +1,7 @@
 """All visitors of a server: on legs of either kind, on those of version 1, dialled directly, or waiting.
 
+They wait for a leg, or before that for the answer of the access policy.
+
 A visitor can be reset by the id that the logs show.
 """
 
@@ -12,11 +14,13 @@ from typing import TYPE_CHECKING
 from gotunnel.core.accounts import Running
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import StreamView, added
+from gotunnel.net.visitor import Visitor
 from gotunnel.wire.legstate import State
 
 if TYPE_CHECKING:
     from gotunnel.server.direct import Direct
     from gotunnel.server.hub import Hub
+    from gotunnel.server.peer import Peer
 
 __all__ = ["Streams"]
 
@@ -43,7 +47,7 @@ class Streams:
                 state = "open" if stream.dial is None else "dialling"
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
-        for each in self._directs:
+        for each in self.directs:
             for joint, asked in tuple(each.streams.items()):
                 yield StreamView(asked.conn, "", asked.target, "egress", "open", now - asked.began, *joint.carried)
             for asked in tuple(each.dialling.values()):
@@ -56,16 +60,20 @@ class Streams:
                         visitor.conn, old.peer.name, visitor.mapping, visitor.local.address, "open", since,
                         *joint.carried,
                     )  # fmt: skip
-        for peer in hub.holders:
+        for peer, visitor in self._waiting():
+            since = now - visitor.arrived
+            yield StreamView(visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0)
+
+    def _waiting(self) -> Iterator[tuple[Peer, Visitor]]:
+        for peer in self._hub.holders:
             for waiting in peer.waiting.values():
                 for visitor in waiting:
-                    since = now - visitor.arrived
-                    yield StreamView(
-                        visitor.conn, peer.name, visitor.mapping, visitor.local.address, "waiting", since, 0, 0
-                    )
+                    yield peer, visitor
+        yield from self._hub.entering
 
     @property
-    def _directs(self) -> list[Direct]:
+    def directs(self) -> list[Direct]:
+        """What dials for requests of egress sockets, including removed ones, as long as it has visitors."""
         # Recognised by their lack of a peer: importing the class would load the portable relay, which few servers need.
         return [each for each in self._hub.streaming if each.peer is None]
 
@@ -79,9 +87,7 @@ class Streams:
         if self._hub.v1 is not None:
             for old in self._hub.v1.present:
                 found.update((old.peer.name, visitor.mapping) for _, visitor in old.served)
-        for peer in self._hub.holders:
-            for waiting in peer.waiting.values():
-                found.update((peer.name, visitor.mapping) for visitor in waiting)
+        found.update((peer.name, visitor.mapping) for peer, visitor in self._waiting())
         return found
 
     def carried(self) -> tuple[int, int]:
@@ -95,7 +101,7 @@ class Streams:
                 yield visitor.account, leg.carried
             for leg, stream in session.forward.streams.items():
                 yield stream.account, leg.carried
-        for each in self._directs:
+        for each in self.directs:
             for joint, asked in each.streams.items():
                 yield asked.account, joint.carried
         for old in () if self._hub.v1 is None else self._hub.v1.present:
@@ -106,17 +112,11 @@ class Streams:
         """Reset the visitor with this id; return False if there is none."""
         if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
             return True
-        if any(each.kick(conn) for each in self._directs):
+        if any(each.kick(conn) for each in self.directs):
             return True
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:
                 if visitor.conn == conn:
                     joint.reset(Outcome.STOPPED)
                     return True
-        for peer in self._hub.holders:
-            for waiting in peer.waiting.values():
-                for visitor in waiting:
-                    if visitor.conn == conn and waiting.leave(visitor):
-                        peer.turn_away([visitor], Outcome.STOPPED)
-                        return True
-        return False
+        return any(peer.lobby.kick(conn) for peer in self._hub.holders) or self._hub.entering.kick(conn)

@@ -98,5 +98,6 @@ class Targets:
                     await self.changed(name, True, "its port is free again")
 
         Deferred.fromCoroutine(reopen()).addErrback(
-            lambda failure: self.log.failure("opening ports of client {client} again", failure, client=self._peer.name)
+            lambda failure: self.log.failure("opening ports of client {client} again failed", failure,
+            client=self._peer.name)
         )

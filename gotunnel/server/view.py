@@ -6,6 +6,7 @@ Lists are generated while they are read, so that a long one can be read in piece
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gotunnel.core.accounts import Running
@@ -96,7 +97,10 @@ class ServerView:
     def sessions(self) -> Iterator[SessionView]:
         """Yield each client that is connected, or for which ports are kept."""
         for peer in self._hub.holders:
-            yield self._session(peer)
+            view, announced = self._session(peer), peer.announced
+            if announced.nodes:
+                view = replace(view, nodes=announced.taken, refused_nodes=announced.refused)
+            yield view
 
     def mappings(self) -> Iterator[MappingView]:
         """Yield each mapping that the server holds, has refused to a connected client, or has switched off.
@@ -145,14 +149,14 @@ class ServerView:
         """Check whether background tasks, here the heartbeats, still work."""
         late = [
             Sentence(
-                "client {peer}: no pong for {heard_age:.0f} s, and it was not cut",
+                "client {peer}: no pong for {heard_age:.0f} s, but it was not disconnected",
                 peer=session.peer.name, heard_age=session.control.heard_age,
             )
             for session in self._hub.connected
             if session.control.heard_age > 2 * session.control.timeout
         ]
         count = len(self._hub.connected)
-        well = Sentence("{count} sessions, each with a pulse", count=count)
+        well = Sentence("{count} sessions, all answering pings", count=count)
         return [Finding("heartbeat", not late, Sentence.joined("; ", late[:3]) or well)]
 
     def ready(self, client: str | None = None) -> list[Finding]:
@@ -160,7 +164,7 @@ class ServerView:
         service = self._service
         found = []
         if service.draining:
-            found.append(Finding("drain", False, "the server drains: nobody new is let in"))
+            found.append(Finding("drain", False, "the server is draining: no new visitor is accepted"))
         elif service.accepting:
             found.append(Finding("control port", True, Sentence(
                 "listening on {address}", address=service.address

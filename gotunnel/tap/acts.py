@@ -67,7 +67,7 @@ def client_acts(service: ClientService, view: ClientView) -> Acts:
     def kick(wish: dict[str, Any]) -> dict[str, Any]:
         server, stream = text(wish, "server"), text(wish, "stream")
         if "client" in wish:
-            raise Refused("this is a client: it can leave its server and come back (server), or reset a stream")
+            raise Refused("this is a client: it can end its session with a server (server) or reset a stream")
         only(wish, "server", "stream")
         if stream is not None:
             return _stream(stream, view.kick(stream))

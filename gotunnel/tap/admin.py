@@ -114,7 +114,7 @@ def _log_level(wish: dict[str, Any]) -> dict[str, Any]:
             raise Refused(Sentence("level is one of {levels}", levels=', '.join(LEVELS)))
         if name != before:
             set_level("info")  # otherwise this line could be lost
-            log.info("log level: {level}, by an operator; the configuration's comes back with a restart", level=name)
+            log.info("log level: {level}, set by an operator; a restart restores that of the configuration", level=name)
             set_level(name)
     return {"level": level(), "before": before}
 

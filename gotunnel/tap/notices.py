@@ -105,7 +105,7 @@ class Notices(Wrapper):
         if not self._failed:
             self._failed = True
             self.log.warn(
-                "systemd cannot be told how this process is doing: {reason}; it may end it: look at NOTIFY_SOCKET, or "
-                "use Type=exec without WatchdogSec",
+                "the state of this process cannot be reported to systemd: {reason}; systemd may end it: look at "
+                "NOTIFY_SOCKET, or use Type=exec without WatchdogSec",
                 reason=str(error.strerror),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,8 @@ from gotunnel.tap.trimming import Trimming
 __all__ = ["DEFAULT_CONFIG", "Prepared", "Role", "RoleOptions", "state_folder", "state_path"]
 
 DEFAULT_CONFIG = "config.yaml"
+LEAST_COLUMNS = 40
+"""The smallest width of a page of help, whatever the terminal has."""
 
 log = Logger()
 
@@ -140,6 +143,13 @@ class Role:
         return Hangup(stop, reactor, role.reload_from_file, stop.stop_requested)
 
 
+def _columns() -> int:
+    """Return the width of a page of help. Twisted also takes it from COLUMNS, and fails if that is no number, or too
+    small for its columns."""
+    said = os.environ.get("COLUMNS", "")
+    return max(LEAST_COLUMNS, int(said)) if re.fullmatch("-?[0-9]{1,4}", said) else 80
+
+
 class RoleOptions(usage.Options):
     """The command line of a role under `twistd` and `twist`. `prepared` is set by the parsing."""
 
@@ -165,11 +175,12 @@ class RoleOptions(usage.Options):
     def __str__(self) -> str:
         """Called by Twisted for `--help`."""
         language = of_environment()
+        width = _columns()
         if language is ENGLISH:
-            return super().__str__()
+            return f"{self.getSynopsis()}\n{self.getUsage(width)}"
         from gotunnel.tap.rolehelp import page
 
-        return page(self, language.sentence)
+        return page(self, width, language.sentence)
 
     def postOptions(self) -> None:
         """Load the file now, before twistd leaves the terminal, so that errors reach the user who starts it."""

@@ -3,7 +3,6 @@ aligned for double-width characters. Imported on demand."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from twisted.python import usage
@@ -16,9 +15,8 @@ __all__ = ["page"]
 Said = Callable[[str], str]
 
 
-def page(options: usage.Options, said: Said) -> str:
-    """Return the page, with each text passed through `said`, as wide as Twisted would make it."""
-    width = int(os.environ.get("COLUMNS", "80"))
+def page(options: usage.Options, width: int, said: Said) -> str:
+    """Return the page, `width` columns wide, with each text passed through `said`."""
     synopsis = options.getSynopsis().removeprefix("Usage: ").replace("[options]", said(Sentence("[options]")))
     rows = list(_rows(options, said))
     lines = [said(Sentence("Usage: {usage}", usage=synopsis)), said(Sentence("Options:"))]

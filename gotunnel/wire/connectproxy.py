@@ -40,7 +40,7 @@ def parse(header: bytes) -> HostPort:
         return parse_host_port(target.decode("ascii"))
     except ValueError as error:
         raise RemoteProtocolError(Sentence(
-            "the request target is no host and port: {error}", error=error
+            "the request target is not a host and port: {error}", error=error
         ), "400") from None
 
 

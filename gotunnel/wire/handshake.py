@@ -134,7 +134,7 @@ class ClientHandshake(Walk):
             if cb == NO_BINDING:
                 raise LocalProtocolError("a token is shown inside TLS only")
             if BEARER not in challenge.caps:
-                what = "the server has nobody who would have to see the token; remove client.bearer"
+                what = "nothing on the server needs to see the token; remove client.bearer"
                 raise RemoteProtocolError(what, "no_bearer")
             auth = Bearer(self._bearer, mac)
         payload = encode(auth)

@@ -55,4 +55,4 @@ def expected(cls: type[_M], message: Message) -> _M:
     if isinstance(message, Error) and cls in (Challenge, AuthOk):
         hint = None if message.retry_after is None else min(message.retry_after, HINT_SECONDS)
         raise AuthRejected(message.code, message.reason, hint)
-    raise RemoteProtocolError(f"{cls.__name__} was due, and {type(message).__name__} came")
+    raise RemoteProtocolError(f"expected {cls.__name__}, got {type(message).__name__}")

@@ -85,7 +85,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise _bad(f"the key {printable(key, 40)} stands twice in one object")
+            raise _bad(f"the key {printable(key, 40)} occurs twice in one object")
         found[key] = value
     return found
 

@@ -30,6 +30,7 @@ from gotunnel.core.view import (
 )
 from gotunnel.history.question import Question
 from gotunnel.logs import Logger, set_level
+from gotunnel.server.announced import NOT_ALLOWED
 
 __all__ = ["TOKEN", "Scene", "shown"]
 
@@ -54,6 +55,8 @@ class Scene:
         self._streams = streams
         self._clock = clock
         self._began = clock.seconds() - 191_234.0
+        self.nodes = 0
+        """How many nodes the first client leads to; the last one has one that is refused, if there are any."""
 
         class Descriptors:
             shares = Shares(4096)
@@ -90,6 +93,8 @@ class Scene:
                 None if away else 0.012 * (number + 1), None if away else 1.4, None if away else 30.0, 2, share,
                 3 * number, self.pending if number == 0 else 0, LegsView(2, 3 * number, 0, 100),
                 "its ports are closed in 18 s unless it comes back" if away else "", None if away else "gotunnel/0.1",
+                [f"node-{1 + each}" for each in range(self.nodes if number == 0 else 0)],
+                {"node-0": NOT_ALLOWED} if self.nodes and number == len(self.names) - 1 else {},
             )  # fmt: skip
 
     def mappings(self) -> Iterator[MappingView]:
@@ -143,7 +148,7 @@ class Scene:
 
     def ready(self, client: str | None = None) -> list[Finding]:
         if self.draining:
-            return [Finding("drain", False, "the server drains: nobody new is let in")]
+            return [Finding("drain", False, "the server is draining: no new visitor is accepted")]
         return [Finding("control port", True, "listening on 0.0.0.0:17000")]
 
     # Acts.
@@ -198,11 +203,12 @@ class Past:
 def shown(
     reactor: Any, folder: Path, *, port: int = 0, host: str = "127.0.0.1", role: str = "server", clients: int = 3,
     names: list[str] | None = None, mappings: int = 3, streams: int = 5, trouble: bool = False,
-    token: str | None = None, history: bool = True,
+    token: str | None = None, history: bool = True, nodes: int = 0,
 ) -> tuple[Scene, AdminService]:  # fmt: skip
     """Return a scene with its listeners, started: on a socket in `folder`, and on a port of `host`."""
     known = [f"worker-{number + 1}" for number in range(clients)] if names is None else names
     scene = Scene(reactor, role, known, mappings, streams, trouble)
+    scene.nodes = nodes
     config = AdminConfig.model_validate({"addr": HostPort(host, port), "token": token})
     past: Any = Past(scene) if history else None
     admin = AdminService(config, scene, scene.acts(), reactor, folder, past)

@@ -13,6 +13,7 @@ from gotunnel.admin.guard import DASHBOARD
 from gotunnel.admin.listener import AdminService
 from gotunnel.admin.logins import IDLE
 from gotunnel.core.view import MappingState, SessionState
+from gotunnel.server.announced import NOT_ALLOWED
 from tests.admin.scene import TOKEN, Scene, shown
 from tests.admin.test_web import Answered, request, talk
 from tests.integration.base import IntegrationTestCase, reactor
@@ -263,17 +264,20 @@ class LanguageTests(PageTestCase):
     async def test_chinese(self) -> None:
         """Reasons, events and errors are said in the language that is asked for; names and words of the API are not,
         though they may look like sentences of ours."""
-        self.begin(names=["connection refused"], mappings=5, trouble=True)
+        self.begin(names=["connection refused"], mappings=5, trouble=True, nodes=1)
         english = (await self.ask("GET", "/v1/status")).json
         chinese = (await self.ask("GET", "/v1/status?lang=zh")).json
         reasons = [next(each["reason"] for each in found["mappings"] if each["reason"]) for found in (english, chinese)]
         self.assertEqual(reasons, ["no answer within 5 s", "5 秒内没有应答"])
         self.assertEqual(chinese["sessions"][0]["name"], "connection refused")
         self.assertEqual(chinese["role"]["role"], "server")
+        refused = [found["sessions"][0]["refused_nodes"] for found in (english, chinese)]
+        self.assertEqual(refused, [{"node-0": NOT_ALLOWED}, {"node-0": "服务端上它的 allow_nodes 没有列出该节点"}])
+        self.assertEqual(chinese["sessions"][0]["nodes"], ["node-1"])
         (first, *_) = (await self.ask("GET", "/v1/events?lang=zh&limit=1")).json["events"]
         self.assertIn("无法重新打开", first["text"])
-        refused = await self.ask("POST", "/v1/kick?lang=zh", near=True, client="nobody")
-        self.assertIn("没有", refused.json["error"])
+        failed = await self.ask("POST", "/v1/kick?lang=zh", near=True, client="nobody")
+        self.assertIn("没有", failed.json["error"])
         self.assertEqual((await self.ask("GET", "/v1/status?lang=xx")).status, 400)
 
     async def test_last_event(self) -> None:

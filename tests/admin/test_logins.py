@@ -44,7 +44,7 @@ class LoginsTests(SynchronousTestCase):
         self.assertEqual(self.refused(), 400)
         self.assertEqual(self.refused(token=7), 400)
         text = " ".join(str(formatEvent(event)) for event in self.log)
-        self.assertIn("192.0.2.1 knows a wrong token", text)
+        self.assertIn("a wrong token for the dashboard or the API came from 192.0.2.1", text)
         self.assertNotIn(TOKEN[:-1], text)
         for header in (b"", b"gotunnel-server-1=", b"gotunnel-server-2=" + cookie.partition(b"-1=")[2], b"=;;="):
             self.assertIsNone(self.logins.find(header), header)

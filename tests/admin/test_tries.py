@@ -47,7 +47,7 @@ class TriesTests(SynchronousTestCase):
         self.clock.advance(1 / RATE)
         self.assertEqual(self.said(TOKEN.encode()), 200)
         self.assertEqual(self.counted, {"admin_token": 6, "admin_limit": 3})
-        self.assertIn("192.0.2.1 knows a wrong token", self.lines()[0])
+        self.assertIn("a wrong token for the dashboard or the API came from 192.0.2.1", self.lines()[0])
         self.assertNotIn(TOKEN[:-1], " ".join(self.lines()))
 
     def test_beside_a_guesser(self) -> None:

@@ -141,7 +141,7 @@ class SocketTests(AdminTestCase):
         await first.stopService()
         await self.until(lambda: second.listening, "the second has it")
         self.assertEqual((await self.get(second, "/v1/")).status, 200)
-        self.assertEqual(len([line for line in self.lines() if "nobody can ask" in line]), 1)
+        self.assertEqual(len([line for line in self.lines() if "cannot be queried" in line]), 1)
 
     async def test_no_folder(self) -> None:
         """Where there is no place for the socket the role runs all the same."""
@@ -246,7 +246,7 @@ class ApiTests(AdminTestCase):
         server.source = lambda: server.hub.config
         reloaded = (await self.post(admin, "/v1/reload")).json
         self.assertFalse(reloaded["applied"])
-        self.assertIn("drains, or has drained", reloaded["lines"][0])  # it goes on, and stops only when it is told to
+        self.assertIn("draining, or has drained", reloaded["lines"][0])  # it goes on, and stops only when it is told to
 
     async def test_log_level(self) -> None:
         """The level is told, changed, and refused if there is none of that name."""
@@ -329,7 +329,7 @@ class TokenTests(AdminTestCase):
         wrong = "Authorization: Bearer " + "x" * 32
         said = [(await self.get(admin, "/metrics", wrong, tcp=True)).status for _ in range(7)]
         self.assertEqual(said, [401] * 5 + [429] * 2)
-        await self.said("somebody at 127.0.0.1 knows a wrong token of the dashboard or the API")
+        await self.said("a wrong token for the dashboard or the API came from 127.0.0.1")
         told = (await self.get(admin, "/metrics")).body.decode()
         self.assertIn('gotunnel_authentication_failures_total{code="admin_token"} 5.0', told)
         self.assertIn('gotunnel_authentication_failures_total{code="admin_limit"} 2.0', told)

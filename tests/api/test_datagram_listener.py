@@ -151,7 +151,7 @@ class ListenerTests(SynchronousTestCase):
         with self.assertRaisesRegex(DialFailed, "does not say whose"):
             self.listener.arrive("somebody", 60.0, self.drops.append)
         self.service.startProtocol = _raise  # type: ignore[method-assign]
-        with self.assertRaisesRegex(DialFailed, "has failed"):
+        with self.assertRaisesRegex(DialFailed, "listener failed"):
             self.flow()
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.listener._session.relay = object()  # type: ignore[misc]

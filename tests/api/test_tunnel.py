@@ -202,14 +202,14 @@ class TargetTests(ApiTestCase):
         """What can be no mapping is said in the words of the call, before anything connects."""
         tunnel = self.tunnel(1)
         for what, options, words in (
-            (object(), {}, "gotunnel: what: a object can be no target; give a port"),
+            (object(), {}, "gotunnel: what: a object cannot be a target; give a port"),
             (8000, {"remote": "x:1"}, "gotunnel: remote: names a host"),
             (8000, {"remote": 70000}, "gotunnel: remote: 70000 is not a port number"),
             ("nowhere", {}, "gotunnel: what: "),
             (Service(), {"health": {"type": "tcp", "path": "/"}}, "gotunnel: health.path: is for type: http"),
-            (1, {"drain": -1}, "gotunnel: drain: -1 is no number of seconds; give a number from 0 to 86400"),
-            (1, {"timeout": float("nan")}, "gotunnel: timeout: nan is no number of seconds"),
-            (1, {"timeout": "30", "drain": [1]}, "gotunnel: timeout: '30' is no number of seconds"),
+            (1, {"drain": -1}, "gotunnel: drain: -1 is not a number of seconds; give a number from 0 to 86400"),
+            (1, {"timeout": float("nan")}, "gotunnel: timeout: nan is not a number of seconds"),
+            (1, {"timeout": "30", "drain": [1]}, "gotunnel: timeout: '30' is not a number of seconds"),
             (8000, {"remote": 1, "public": False}, "gotunnel: remote: has no meaning with public: false"),
             (8000, {"mapping": "", "remote": 0}, "gotunnel: mapping: "),
         ):
@@ -389,8 +389,8 @@ class EventTests(ApiTestCase):
         """A factory that takes nobody is not well, nor one whose protocol fails when it is connected; both are said."""
         server = await self.server()
         for make, said in (
-            (lambda: None, "the factory of the listener takes nobody now"),
-            (_Fails, "the protocol of the listener has failed"),
+            (lambda: None, "the factory of the listener accepts nothing now"),
+            (_Fails, "the protocol of the listener failed"),
         ):
             tunnel = self.tunnel(server)
             heard = self.events(tunnel)
@@ -440,7 +440,7 @@ class EventTests(ApiTestCase):
         heard = self.events(tunnel)
         port = await tunnel.expose(Service(), "127.0.0.1:0")
         await switch_mapping(server.hub, "edge", port.name, off=True)
-        closed = MappingClosed(port.name, "the server lets nobody in: switched off by an operator")
+        closed = MappingClosed(port.name, "the server lets no visitor in: switched off by an operator")
         await self.until(lambda: heard[-1] == closed, "it is closed")
         tunnel._session.link.session.control.transport.abortConnection()
         await self.until(lambda: isinstance(heard[-1], Connected), "it is back")

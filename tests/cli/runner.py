@@ -19,9 +19,9 @@ MIXES = "mix_stderr" in signature(CliRunner).parameters
 class Runner(CliRunner):
     """click's own, whose results are those of click 8.2 with an older one, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, charset: str = "utf-8") -> None:
         apart: dict[str, Any] = {"mix_stderr": False} if MIXES else {}
-        super().__init__(**apart)
+        super().__init__(charset, **apart)
 
     @contextmanager
     def isolation(self, *words: Any, **settings: Any) -> Iterator[Any]:

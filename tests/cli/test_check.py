@@ -68,7 +68,7 @@ class CheckTests(SynchronousTestCase):
                 "10250",
                 "server: client new has a one-time token, until 2027-01-15 08:00 UTC; may publish the ports "
                 "1024-65535; has at most 9 visitors",
-                "server: client gone is kept out: it is revoked",
+                "server: client gone was refused: it is revoked",
             ],
         )
 
@@ -88,7 +88,7 @@ class CheckTests(SynchronousTestCase):
         text = f"server:\n  clients: [{{name: office, token: {TOKEN}}}]\n"
         result = self.check(text)
         self.assertEqual((result.exit_code, result.stdout), (2, ""))
-        self.assertIn(f"{path}: the client office stands here and under server.clients too", result.stderr)
+        self.assertIn(f"{path}: the client office is listed here and under server.clients too", result.stderr)
         path.chmod(0o644)
         self.assertIn("can be read or changed by others", self.check(text).stderr)
         path.write_text("{")

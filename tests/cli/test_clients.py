@@ -117,7 +117,7 @@ class AddTests(ClientsTestCase):
 
     def test_join_line_for_its_ports(self) -> None:
         """What may stand behind the line is a port that this client may publish: it would be refused another one."""
-        for ports, said in (("10250,30000-30100", "--ports 10250 behind it"), ("1-9000", "--ports 8000 behind it")):
+        for ports, said in (("10250,30000-30100", "--ports 10250 appended"), ("1-9000", "--ports 8000 appended")):
             result = self.call("add", f"edge-{ports[:2]}", "--ports", ports, "--print-join")
             self.assertIn(said, result.stderr)
 
@@ -209,7 +209,7 @@ class AddTests(ClientsTestCase):
         self.bad(2, "add", "e", "--node", "a b", says="--node")
         self.bad(2, "add", "e", "--server", "h:1", says="--print-join")
         self.bad(2, "add", "e", "--transport", "websocket", says="--print-join")
-        self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="stands alone")
+        self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="is only used with --transport")
         self.bad(2, "add", "e", "--print-join", "--transport", "x", "--transport-option", "a", says="is not KEY=VALUE")
         self.bad(2, "add", "e", "--print-join", "--server", "h:x", says="--server")
         self.bad(2, "add", "e", "--print-join", "--server", "0.0.0.0:17000", says="--server")
@@ -221,7 +221,7 @@ class AddTests(ClientsTestCase):
         """What stands in the configuration is not changed from here."""
         self.server(clients=[{"name": "fixed", "token": TOKEN}])
         for words in (["add"], ["rotate"], ["rotate", "--drop-old"], ["revoke"]):
-            self.bad(2, words[0], "fixed", *words[1:], says="stands in the configuration")
+            self.bad(2, words[0], "fixed", *words[1:], says="is in the configuration")
 
     def test_clients_file(self) -> None:
         """`clients_file` says where, relative to the configuration; then no state folder is needed or made."""
@@ -383,6 +383,31 @@ class OthersTests(ClientsTestCase):
         for secret in (TOKEN, *re.findall(r'"key": "(\S+)"', self.file.read_text())):
             self.assertNotIn(secret, shown + "\n".join(lines))
 
+    def test_list_of_limits(self) -> None:
+        """JSON has the limits that hold for each client; the table has a column only if some client has others than the
+        server, and only those."""
+        clients: list[dict[str, Any]] = [{"name": "fixed", "token": TOKEN, "limits": {"legs": 4096}}]
+        self.server(limits={"mappings": 7}, clients=clients)
+        self.good("add", "worker")
+        shared = {"mappings": 7, "legs": 4096, "visitors": 4096, "pending": 1024}
+        found = {each["name"]: each for each in json.loads(self.good("list", "--json"))}
+        self.assertEqual((found["fixed"]["limits"], found["worker"]["limits"]), (shared, shared))
+        self.assertNotIn("LIMITS", self.good("list"))
+        clients[0]["limits"] = {"mappings": 7, "visitors": 20, "pending": 3}
+        self.server(limits={"mappings": 7}, clients=clients)
+        kept = json.loads(self.file.read_text())
+        kept["clients"][0]["limits"] = {"mappings": 9}
+        self.file.write_text(json.dumps(kept))
+        self.good("add", "other")
+        head, *lines = self.good("list").splitlines()
+        at, end = head.index("LIMITS"), head.index("TOKENS")
+        self.assertEqual([line[at:end].rstrip() for line in lines],
+                         ["20 visitors, 3 waiting visitors", "", "9 mappings"])  # fmt: skip
+        found = {each["name"]: each for each in json.loads(self.good("list", "--json"))}
+        self.assertEqual(found["fixed"]["limits"], {"mappings": 7, "legs": 4096, "visitors": 20, "pending": 3})
+        self.assertEqual(found["worker"]["limits"], {**shared, "mappings": 9})
+        self.assertNotIn("own_limits", found["worker"])
+
     def test_list_of_expired(self) -> None:
         """What is over says so: the client's time, or that of its one-time token."""
         before = time.time()
@@ -436,7 +461,7 @@ class PlaceTests(ProcessTestCase):
         self.assertEqual(self.place("192.0.2.7:17000"), ("192.0.2.7:17000", ""))
         address, note = self.place("127.0.0.1:17000")
         self.assertEqual(address, "127.0.0.1:17000")
-        self.assertIn("no other reaches it", note)
+        self.assertIn("no other machine reaches it", note)
 
     def test_guessed(self) -> None:
         """Every address: that of the default route, and it is said; without one there is no guess."""

@@ -132,7 +132,7 @@ class FigureTests(SynchronousTestCase):
         self.assertIn("10.0 Mbit/s up (2.4 MiB in 2.00 s), 400.0 Mbit/s down (23.8 MiB in 0.50 s)", found.message)
         for rates, way in (((Rate(9, 2.0, False), down), "up"), ((up, Rate(0, 5.0, False)), "down")):
             found = self.found("throughput", throughput=rates)
-            self.assertEqual((found.status, f"bytes {way} not all" in found.message), ("warning", True))
+            self.assertEqual((found.status, f"bytes {way}, not all" in found.message), ("warning", True))
         found = self.found("throughput", throughput=NotMeasured("refused (limit)"))
         self.assertEqual((found.status, found.message), ("note", "not measured: refused (limit)"))
 

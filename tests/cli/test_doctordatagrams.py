@@ -49,7 +49,7 @@ class NameTests(TestCase):
         ))
         self.serve()
         status, said = await self.found()
-        self.assertEqual((status, said.partition(";")[0]), ("note", f"nobody refuses datagrams to {self.target}"))
+        self.assertEqual((status, said.partition(";")[0]), ("note", f"nothing refuses datagrams to {self.target}"))
         self.slow.hosts = (SECOND, FIRST)
         self.assertEqual((await self.found())[0], "note")
 
@@ -85,5 +85,5 @@ class NameTests(TestCase):
         self.assertEqual((await self.found())[0], "note")
         self.slow.hosts = (FIRST,)
         self.assertEqual(await self.found(), (
-            "problem", f"{self.target}: a system on the way says that it lets nothing through (UDP)"
+            "problem", f"{self.target}: a router or firewall on the way refuses the packets (UDP)"
         ))

@@ -149,6 +149,18 @@ class RoleTests(HelpTestCase):
             self.assertEqual(str(options), usage.Options.__str__(options))
 
 
+    def test_odd_width(self) -> None:
+        """A terminal of a few columns, or a COLUMNS that is no number, costs the layout and not the page."""
+        for language in ("en", "zh"):
+            for columns, wide in (("", 80), ("wide", 80), ("0", 40), ("12", 40), ("-5", 40), ("9" * 5000, 80)):
+                self.patch(os, "environ", {**os.environ, "GOTUNNEL_LANG": language, "COLUMNS": columns})
+                page = str(server_options())
+                self.patch(os, "environ", {**os.environ, "COLUMNS": str(wide)})
+                self.assertEqual(page, str(server_options()), (language, columns))
+                widest = max(map(cell_len, page.splitlines()))
+                self.assertTrue(language == "zh" or (widest > 60) is (wide > 60), page)
+
+
 class RunnerTests(ProcessTestCase):
     """The pages of `twistd` and of processes."""
 
@@ -184,8 +196,8 @@ class TextTests(SynchronousTestCase):
         """It finds the texts of commands at all depths, of options, of click and of roles."""
         found = set(help_texts())
         for text in (
-            "Print the versions to name in a bug report.", "Let visitors of mapping NAME in again.",
-            "Exit code 1 if one of them is broken.", "What it may publish (default: server.allow_ports).",
+            "Print the versions to name in a bug report.", "Accept visitors for mapping NAME again.",
+            "Exit code 1 if one of them is broken.", "Ports that it may publish (default: server.allow_ports).",
             "Show this message and exit.", "COMMAND [ARGS]...", "The configuration file.",
             "text or json, whatever log_format says.", "Publish ports of this machine on a gotunnel server.",
         ):  # fmt: skip

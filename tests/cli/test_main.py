@@ -90,6 +90,23 @@ def late(code):
 
 main()
 """
+ASKING = """
+from gotunnel.cli.main import main
+from gotunnel.cli.running import doing, status
+
+class One:
+    path = "here.sock"
+
+    def get(self, path, **query):
+        return {"role": {"role": "server"}}
+
+    def post(self, path, **wish):
+        return {"cut": 0, "level": "info", "before": "info", "applied": True, "lines": ["nothing has changed"],
+                "addr": "127.0.0.1:17080", "hosts": [], "code": "abc", "mapping": "a", "client": "b"}
+
+doing.found = status.found = lambda *where, **more: [One()]
+main()
+"""
 FULL = "gotunnel: standard output cannot be written: no space left on device; make room where it goes\n"
 
 
@@ -113,6 +130,39 @@ class FullDiskTests(ProcessTestCase):
         os.close(reading)
         with open(writing, "w") as pipe:
             self.assertEqual(self.run_into(pipe, LATE, "late", "0"), (1, ""))
+
+    def test_said_of_an_answer(self) -> None:
+        """The same of what a running process has answered: it has done what it was told, and nobody sees it."""
+        for words in (
+            ["status", "--json"], ["status", "--json", "--watch"], ["kick", "a"], ["kick", "--stream", "a"],
+            ["log-level"], ["reload"], ["mapping", "off", "a"], ["dashboard"], ["dashboard", "--port", "0"],
+        ):  # fmt: skip
+            self.assertEqual(self.ended(ASKING, *words), (1, FULL), words)
+            reading, writing = os.pipe()
+            os.close(reading)
+            with open(writing, "w") as pipe:
+                self.assertEqual(self.run_into(pipe, ASKING, *words), (1, ""), words)
+
+    def test_closed(self) -> None:
+        """A process may be started without standard streams, as by `>&-`: what it would print goes nowhere, and what
+        it would read is empty."""
+        file = self.folder / "server.yaml"
+        file.write_text(f'server:\n  addr: "127.0.0.1:17000"\n  token: "{TOKEN}"\n')
+        for closed, code, words in (
+            (">&-", 0, ["token"]), (">&-", 0, ["check", str(file)]), (">&-", 2, ["check", "none.yaml"]),
+            ("2>&-", 2, ["check", "none.yaml"]), ("<&-", 2, ["join", "example.com:1", "--name", "a"]),
+            ("<&-", 2, ["expose", "80", "--server", "example.com:1"]),
+        ):  # fmt: skip
+            with self.subTest(closed=closed, words=words):
+                done = subprocess.run(
+                    ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "gotunnel", *words],
+                    env=self.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
+                    check=False, cwd=self.folder,
+                )  # fmt: skip
+                self.assertNotIn("Traceback", done.stderr)
+                self.assertEqual((done.returncode, done.stdout), (code, ""))
+                said = "there is no token" if "<" in closed else "does not exist"
+                self.assertEqual(said in done.stderr, code == 2 and "2" not in closed)
 
     def ended(self, script: str, *words: str) -> tuple[int, str]:
         """Return with which exit code and which words a script ends whose standard output is full."""

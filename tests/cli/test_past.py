@@ -6,15 +6,19 @@ import json
 import sqlite3
 import time
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from click.testing import Result
+from rich.cells import cell_len
+from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.cli.main import main
 from gotunnel.cli.running import past
 from gotunnel.cli.running.asking import Unasked
+from gotunnel.cli.running.pasttable import MOST_ROWS, picture
 from gotunnel.history.sample import ALL, Row
 from gotunnel.history.store import Store
 from tests.cli.runner import Runner
@@ -52,6 +56,39 @@ class PastTests(SynchronousTestCase):
         self.assertRegex(hours[1], r":00 +0 +0 +0 B +0 B *$")
         self.assertIn("nobody has visited", self.run_it("--client", "none").stdout)
 
+    def test_many_steps(self) -> None:
+        """Of many steps the latest are shown, and how many earlier ones there are with visitors."""
+        store = Store(str(self.state / "usage-server.db"))
+        now = self.now - self.now % 60 - 12 * HOUR
+        for minute in (-2, -1, 0):
+            store.add(now + 60 * minute, [Row("w1", "early", 1, 1, 1, 0, 1)])
+        store.add(now + 60 * MOST_ROWS, [Row("w1", "early", 1, 1, 1, 0, 1)])
+        store.close()
+        lines = self.run_it("--by", "minute", "--mapping", "early").stdout.splitlines()
+        self.assertEqual(len([line for line in lines if line.startswith("20")]), MOST_ROWS)
+        self.assertEqual(lines[-1], "… and 3 more; --csv and --json have all of them")
+
+    def test_narrow(self) -> None:
+        """A narrow terminal leaves out figures, so that names can be read."""
+        (told,) = json.loads(self.run_it("--json").stdout)
+        for width, titles in (
+            (100, ["MAPPING", "CLIENT", "VISITORS", "FAILED", "AT", "ONCE", "UP", "DOWN"]),
+            (60, ["MAPPING", "CLIENT", "VISITORS", "UP", "DOWN"]), (40, ["MAPPING", "CLIENT", "UP", "DOWN"]),
+        ):  # fmt: skip
+            stream = StringIO()
+            Console(file=stream, width=width).print(picture(told))
+            lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+            self.assertLessEqual(max(map(cell_len, lines)), width)
+            (top,) = (number for number, line in enumerate(lines) if "MAPPING" in line)
+            self.assertEqual(lines[top].split(), titles)
+            self.assertEqual(lines[top + 2].split()[:2], ["=web", "w1"])
+
+    def test_encoding(self) -> None:
+        """A terminal that has no bars gets something else in their place, and no traceback."""
+        done = Runner(charset="latin-1").invoke(main, ["usage", "--state", str(self.state)])
+        self.assertEqual(done.exit_code, 0, done.exception)
+        self.assertIn("=web", done.stdout)
+
     def test_words_that_rich_knows(self) -> None:
         """What a forward or a node is counted under is shown whole, an address of IPv6 among it."""
         store = Store(str(self.state / "usage-server.db"))
@@ -81,6 +118,15 @@ class PastTests(SynchronousTestCase):
             refused = self.run_it("--since", "2099-01-01", *until)
             self.assertEqual((refused.exit_code, refused.stderr.count("\n")), (1, 1))
             self.assertIn("since is in the future, where nothing can be yet: give a time that is past", refused.stderr)
+
+    def test_times_far_away(self) -> None:
+        """A time long before there was any traffic, or long after now, is one."""
+        for words in (
+            ("--since", "1960-01-01"), ("--since", "9999999w"), ("--until", "9" * 12), ("--until", "9999-12-31"),
+        ):  # fmt: skip
+            done = self.run_it(*words)
+            self.assertEqual((done.exit_code, done.stderr), (0, ""), words)
+            self.assertIn("=web", done.stdout)
 
     def test_no_good(self) -> None:
         """A file that is none is told in one line, and left as it is."""

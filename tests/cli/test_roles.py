@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 from contextlib import closing
+from unittest import SkipTest
 
 from gotunnel import __version__
 from tests.processes import DEADLINE, ProcessTestCase
@@ -138,6 +140,21 @@ class ExposeTests(ProcessTestCase):
         self.server.terminate()
         self.assertEqual(self.server.wait(DEADLINE), 0)
 
+    def test_unwritable(self) -> None:
+        """A full disk or a closed pipe at its standard output ends no tunnel: the address is on standard error."""
+        if not os.path.exists("/dev/full"):
+            raise SkipTest("this system has no /dev/full")
+        script = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); from gotunnel.cli.main import main; main()"
+        words = ("expose", str(self.local), "--server", self.address, "--remote", "0")
+        process = self.start_logged("expose", "-c", script, *words, GOTUNNEL_TOKEN=TOKEN)
+        line = self.wait_for_line("expose.err", r"^127\.0\.0\.1:(\d+) reaches ", process)
+        self.assertEqual(served_once(self.listening, int(line[1])), b"QUESTION")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), 1)
+        said = (self.folder / "expose.err").read_text()
+        self.assertIn("standard output cannot be written", said)
+        self.assertNotIn("Traceback", said)
+
     def test_datagrams(self) -> None:
         """With --udp a datagram reaches the local port, and its answer who has asked."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service, socket.socket(
@@ -167,6 +184,6 @@ class ExposeTests(ProcessTestCase):
     def test_wrong_token(self) -> None:
         """The log says what does not fit; it goes on trying until a signal."""
         process = self.expose("--remote", "0", token="f" * 10 + TOKEN)
-        self.wait_for_line("expose.err", "does not let us in: auth_failed", process)
+        self.wait_for_line("expose.err", "does not let this client in: auth_failed", process)
         process.terminate()
         self.assertEqual(process.wait(DEADLINE), 0)

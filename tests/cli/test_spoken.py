@@ -151,6 +151,20 @@ class CommandTests(SynchronousTestCase):
         done, asked = self.run_it({"/v1/status": STATUS}, "status")
         self.assertEqual((asked, "控制端口：没有在接受连接" in done.output), (["zh"], True), done.output)
 
+    def test_watched_in_a_pipe(self) -> None:
+        """Without a terminal, each picture of --watch is as wide, and so as complete, as that of a single look."""
+
+        def interrupted(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        self.patch(status.time, "sleep", interrupted)
+        once, _ = self.run_it({"/v1/status": STATUS}, "status")
+        watched, _ = self.run_it({"/v1/status": STATUS}, "status", "--watch")
+        titles = [line for line in once.output.splitlines() if "状态" in line]
+        self.assertEqual((len(titles), watched.exit_code), (3, 0), watched.output)
+        for line in titles:
+            self.assertIn(line, watched.output.splitlines())
+
     def test_said(self) -> None:
         """What is done is said in Chinese."""
         over = {"over": True, "failed": False, "cut": 0, "live": 2, "joined": False, "left": 9}

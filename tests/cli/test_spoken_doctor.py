@@ -152,7 +152,7 @@ class CommandTests(SynchronousTestCase):
         """Run it in Chinese, with findings that nobody looked for."""
         file = Path(self.mktemp())
         file.write_text(FILE)
-        said = Sentence("{target} is well", target=AT)
+        said = Sentence("{target} is healthy", target=AT)
         found = [ok(subject("mapping", "web"), said), problem("leg", "run it again", "raise `ulimit -n`")]
         self.patch(command, "_run", lambda *_: found)
         done = Runner().invoke(main, ["doctor", "--config", str(file), *words], env={"GOTUNNEL_LANG": "zh"})
@@ -167,5 +167,5 @@ class CommandTests(SynchronousTestCase):
     def test_for_programs(self) -> None:
         """--json stays English."""
         first, second = json.loads(self.run_it("--json"))
-        self.assertEqual(first, {"check": "mapping web", "status": "ok", "message": f"{AT} is well", "cure": ""})
+        self.assertEqual(first, {"check": "mapping web", "status": "ok", "message": f"{AT} is healthy", "cure": ""})
         self.assertEqual(list(second.values()), ["leg", "problem", "run it again", "raise `ulimit -n`"])

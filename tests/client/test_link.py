@@ -169,7 +169,8 @@ class ReconnectTests(ClientTestCase):
         server.transport.payloads()
         server.say(Error("auth_failed", "the client name or the token is wrong"))
         self.patch(link, "greet", lambda *_: 1 / 0)
-        world.run_until(lambda: "fault" in world.link.trouble)
+        before = world.link.trouble
+        world.run_until(lambda: world.link.trouble != before)
         self.flushLoggedErrors(ZeroDivisionError)
         self.assertIsNone(world.link.failure)
 

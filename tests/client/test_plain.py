@@ -71,7 +71,7 @@ class PlainTests(SynchronousTestCase):
         self.watch.change(mappings)
         self.session("tls", "one")
         (line,) = self.lines("--kubelet-certificate-authority")
-        self.assertIn("one leads to the kubelet 127.0.0.1:10250 outside of gotunnel's TLS", line)
+        self.assertIn("one leads to the kubelet 127.0.0.1:10250 outside gotunnel's TLS", line)
 
     def test_one_after_the_other(self) -> None:
         """Those outside of TLS, once, and each when the one before is known; the ones without TLS are named."""
@@ -81,12 +81,12 @@ class PlainTests(SynchronousTestCase):
         self.assertEqual(self.ports(), [1001, 1002])
         self.asked[1][1].callback("it answers in clear")
         (line,) = self.lines("does not speak TLS")
-        self.assertIn("mapping two has encrypt: false, and its target 127.0.0.1:1002 does not speak TLS", line)
+        self.assertIn("mapping two has encrypt: false, but its target 127.0.0.1:1002 does not speak TLS", line)
         self.assertIn("it answers in clear", line)
         self.assertIn("remove encrypt: false", line)
         self.assertEqual(self.watch.in_clear, {"two": "it answers in clear"})
-        self.assertEqual(self.lines("outside of gotunnel's TLS"), [
-            "outside of gotunnel's TLS, if the server allows it (encrypt: false): one, two"
+        self.assertEqual(self.lines("outside gotunnel's TLS"), [
+            "outside gotunnel's TLS, if the server allows it (encrypt: false): one, two"
         ])  # fmt: skip
 
     def test_never_repeated(self) -> None:
@@ -128,7 +128,7 @@ class PlainTests(SynchronousTestCase):
         """A target that expects the PROXY protocol is asked behind the header, and anew when that is changed."""
         one = MappingConfig.model_validate({"name": "one", "local": 1001, "remote": 1, "encrypt": False})
         self.session("one")
-        self.asked[0][1].callback("it closes the connection when it is greeted in TLS")
+        self.asked[0][1].callback("it closes the connection when it is greeted with TLS")
         for version, header in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", proxy_header_of_nobody("v2"))):
             self.watch.change([one.model_copy(update={"proxy_protocol": version})])
             self.watch.look()
@@ -212,13 +212,13 @@ class PlainForwardsTests(SynchronousTestCase):
         self.assertEqual([name for name, _ in self.asked], ["bare"])
         self.asked[0][1].callback("it answers in clear")
         (line,) = self.lines("does not speak TLS")
-        self.assertIn("forward bare has encrypt: false, and its target 10.0.0.1:80 does not", line)
-        self.assertEqual(len(self.lines("forwards outside of gotunnel's TLS (encrypt: false): bare")), 1)
+        self.assertIn("forward bare has encrypt: false, but its target 10.0.0.1:80 does not", line)
+        self.assertEqual(len(self.lines("forwards outside gotunnel's TLS (encrypt: false): bare")), 1)
         self.watch.look()
         self.assertEqual((len(self.asked), self.watch.in_clear), (1, {"bare": "it answers in clear"}))
 
     def test_kubelet(self) -> None:
-        """TLS that nobody checks protects nobody: a kubelet outside of gotunnel's TLS is warned of, once."""
+        """TLS that nobody checks protects nobody: a kubelet outside gotunnel's TLS is warned of, once."""
         self.watch.change([
             ForwardConfig.model_validate({"name": name, "listen": port, "dial": f"10.0.0.1:{port}", "encrypt": False})
             for name, port in (("api", 6443), ("kubelet", 10250))
@@ -228,7 +228,7 @@ class PlainForwardsTests(SynchronousTestCase):
             self.outside = outside
             self.watch.look()
         (line,) = self.lines("--kubelet-certificate-authority")
-        self.assertIn("kubelet leads to the kubelet 10.0.0.1:10250 outside of gotunnel's TLS", line)
+        self.assertIn("kubelet leads to the kubelet 10.0.0.1:10250 outside gotunnel's TLS", line)
 
     def test_not_led_there(self) -> None:
         """Nothing is said of a target that was not reached, and a visitor after a while has it asked again."""

@@ -31,15 +31,15 @@ class RefusalTests(SynchronousTestCase):
         member without the group, and another program."""
         for group in ({}, {"group": "g"}):
             for code, reason, has, has_not in (
-                ("limit", "this client may publish 2 mappings", "limits.mappings", "again by itself"),
-                ("limit", "the server is about to stop", "again by itself", "limits.mappings"),
+                ("limit", "this client may publish 2 mappings", "limits.mappings", "again automatically"),
+                ("limit", "the server is about to stop", "again automatically", "limits.mappings"),
                 ("acl_denied", "port 80 is not allowed; allowed: 1024-65535", "allow_ports", "CAP_NET_BIND"),
                 ("acl_denied", "*:80: the server's system does not let it listen there", "CAP_NET_BIND", "allow_ports"),
                 ("port_in_use", "*:80: another program on the server listens there", "end that program", "group"),
                 ("port_in_use", "client other has it", "choose another", "end that program"),
                 ("bad_request", "10.0.0.1:80: the server has no such address", "one that it has", "allow_"),
                 # The server's log says that this one says what to do.
-                ("bad_request", "[fe80::1]:80: Invalid argument", "correct this mapping: its remote", "server's log"),
+                ("bad_request", "[fe80::1]:80: Invalid argument", "correct the mapping's remote", "server's log"),
             ):
                 line = self.said(code, reason, **group)
                 self.assertIn(has, line, line)

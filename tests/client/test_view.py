@@ -13,6 +13,7 @@ from gotunnel.address import parse_host_port
 from gotunnel.client import addresses
 from gotunnel.client.forwardview import ForwardsView
 from gotunnel.client.links import Links
+from gotunnel.client.linkview import LinkView
 from gotunnel.client.view import ClientView
 from gotunnel.config.difference import difference
 from gotunnel.config.model import ForwardConfig, MappingConfig
@@ -20,11 +21,12 @@ from gotunnel.core.outcome import Outcome
 from gotunnel.core.stream import StreamEnd
 from gotunnel.core.view import SWITCHED_OFF, SWITCHED_OFF_AT_SERVER, MappingState
 from gotunnel.errors import DialFailed
+from gotunnel.wire.greeting import NODES
 from gotunnel.wire.handshake import ServerHandshake, derive_key
-from gotunnel.wire.messages import Drain, NeedLegs
+from gotunnel.wire.messages import Drain, MappingResult, NeedLegs, Nodes, Register, RegisterResp
 from gotunnel.wire.messages import MappingState as Told
 from tests.client.test_links import A, B, Many
-from tests.client.world import TOKEN, ClientTestCase, World, mapping
+from tests.client.world import TOKEN, ClientTestCase, FakeServer, World, mapping
 
 
 class ServersTests(ClientTestCase):
@@ -135,12 +137,12 @@ class ForwardsTests(ClientTestCase):
         return found.state, found.reason
 
     def test_who_serves(self) -> None:
-        """While no server is there its visitors wait; where the server knows no forwards they are refused; else it is
-        open, until that server has said that it stops."""
+        """While no server is there its visitors wait; where the server does not support forwards they are refused;
+        else it is open, until that server has said that it stops."""
         forward = ForwardConfig.model_validate({"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"})
         away = (MappingState.AWAY, "no server is connected; visitors wait for one")
         for caps, state, reason in (
-            ((), MappingState.REFUSED, "the server is of a version that knows no forwards; upgrade it"),
+            ((), MappingState.REFUSED, "the server's version does not support forwards; upgrade it"),
             (("forward",), MappingState.OPEN, ""),
         ):
             world = World(forwards=(forward,))
@@ -155,6 +157,23 @@ class ForwardsTests(ClientTestCase):
                 self.assertEqual(self.shown(world), away)
             server.transport.lose()
             self.assertEqual(self.shown(world), away)
+
+    def test_changed_while_the_server_stops(self) -> None:
+        """A server that has said that it stops serves nobody again because the file has another forward."""
+        values = {"name": "db", "listen": "127.0.0.1:5432", "dial": "10.0.0.1:5432"}
+        world = World(forwards=(ForwardConfig.model_validate(values),))
+        world.links.start()
+        server = world.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
+        server.challenge().accept().grant()
+        server.say(Drain(600_000))
+        before = world.links._config
+        other = ForwardConfig.model_validate({**values, "dial": "10.0.0.2:5432"})
+        after = before.model_copy(update={"forwards": (other,)})
+        self.successResultOf(Deferred.fromCoroutine(world.links.apply(difference("client", before, after))))
+        self.assertEqual(self.shown(world)[0], MappingState.AWAY)
+        server.transport.lose()
+        self.assertEqual(self.shown(world)[0], MappingState.AWAY)
 
     def test_refused_before(self) -> None:
         """That the server has refused a visitor says nothing about the target that a reload has put in place since."""
@@ -198,7 +217,9 @@ class ForwardsTests(ClientTestCase):
         world = World(forwards=(forward,))
         world.links.start()
         world.links.drain(0)
-        self.assertEqual(self.shown(world), (MappingState.PENDING, "the client drains: it serves nobody new"))
+        self.assertEqual(
+            self.shown(world), (MappingState.PENDING, "the client is draining: it accepts no new visitors")
+        )
 
     def test_switched_off(self) -> None:
         """A forward to a mapping that the server calls off is shown so, and logged once; the word on another mapping,
@@ -228,10 +249,11 @@ class ForwardsTests(ClientTestCase):
         self.assertEqual(shown(), [(MappingState.OFF, "so\\x1b[2J"), is_open])
         lines = [line for line in map(formatEvent, log) if line.startswith("forward one: ")]
         self.assertEqual(lines, [
-            f"forward one: the server leads nobody to mapping:home/api: {SWITCHED_OFF_AT_SERVER}; gotunnel status "
-            "there shows it",
+            f"forward one: the server does not lead visitors to mapping:home/api: {SWITCHED_OFF_AT_SERVER}; gotunnel "
+            "status there shows it",
             "forward one: visitors reach mapping:home/api again",
-            "forward one: the server leads nobody to mapping:home/api: so\\x1b[2J; gotunnel status there shows it",
+            "forward one: the server does not lead visitors to mapping:home/api: so\\x1b[2J; gotunnel status "
+            "there shows it",
         ])  # fmt: skip
         server.transport.lose()
         before = len(world.path.attempts)
@@ -240,3 +262,68 @@ class ForwardsTests(ClientTestCase):
         server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), ("forward",))
         server.challenge().accept().grant()
         self.assertEqual(shown(), [is_open, is_open])
+
+
+class NodesTests(ClientTestCase):
+    """What the server says of the nodes that the client announces."""
+
+    def setUp(self) -> None:
+        self.it = World(nodes=({"match": ["n-1", "n-2"], "allow_ports": [10250]},))
+
+    def connected(self, *caps: str) -> FakeServer:
+        """Connect to a server with these capabilities."""
+        self.it.links.start()
+        server = self.it.server()
+        server.handshake = ServerHandshake(lambda name: (derive_key(TOKEN, name),), caps)
+        return server.challenge().accept()
+
+    def shown(self) -> tuple[list[str], dict[str, str]]:
+        """Return the nodes that are led to, and the others."""
+        found = LinkView(self.it.link, self.it.clock, "edge").session()
+        return found.nodes, found.refused_nodes
+
+    def test_answer(self) -> None:
+        """The nodes that the server leads to are told apart from those that it refuses, with its reason; what it says
+        of a node that nobody has announced is passed over. Without a session nothing is known."""
+        server = self.connected(NODES)
+        (asked,) = [m for m in server.heard() if isinstance(m, Nodes)]
+        self.assertEqual(self.shown(), ([], {}))
+        server.say(RegisterResp(asked.id, "ok", (
+            MappingResult("n-1", "ok"), MappingResult("n-2", "fail", None, "acl_denied", "not\nyou"),
+            MappingResult("n-3", "ok"), MappingResult("n-4", "fail", None, "acl_denied", "nor that"),
+        )))  # fmt: skip
+        self.assertEqual(self.shown(), (["n-1"], {"n-2": "not\\nyou"}))
+        server.transport.lose()
+        self.assertEqual(self.shown(), ([], {}))
+
+    def test_changed_configuration(self) -> None:
+        """What holds is the last answer, also when no node is left."""
+        server = self.connected(NODES)
+        nodes, mappings = [m for m in server.heard() if isinstance(m, (Nodes, Register))]
+        refused = tuple(MappingResult(name, "fail", None, "acl_denied") for name in ("n-1", "n-2"))
+        server.say(RegisterResp(nodes.id, "ok", refused), RegisterResp(mappings.id, "ok"))
+        self.assertEqual(self.shown(), ([], {"n-1": "acl_denied", "n-2": "acl_denied"}))
+        before = self.it.links._config
+        after = before.model_copy(update={"nodes": ()})
+        self.successResultOf(Deferred.fromCoroutine(self.it.links.apply(difference("client", before, after))))
+        (asked,) = [m for m in server.heard() if isinstance(m, Nodes)]
+        server.say(RegisterResp(asked.id, "ok"))
+        self.assertEqual(self.shown(), ([], {}))
+
+    def test_old_server(self) -> None:
+        """A server that knows no nodes refuses all of them."""
+        self.connected()
+        why = "the server's version does not lead to nodes (client.nodes); upgrade it"
+        self.assertEqual(self.shown(), ([], {"n-1": why, "n-2": why}))
+
+    def test_ready(self) -> None:
+        """A refused node makes no unready client: what it serves otherwise is served."""
+        server = self.connected(NODES)
+        nodes, mappings = [m for m in server.heard() if isinstance(m, (Nodes, Register))]
+        server.say(RegisterResp(nodes.id, "ok", (MappingResult("n-1", "fail", None, "acl_denied", "no"),)))
+        server.say(RegisterResp(mappings.id, "ok", (MappingResult("web", "ok", 8080),)))
+        service = SimpleNamespace(
+            links=self.it.links, each_link=tuple(self.it.links.links), config=self.it.links._config, draining=False
+        )
+        self.assertTrue(all(each.ok for each in ClientView(service, self.it.clock).ready()))  # type: ignore[arg-type]
+        self.assertEqual(self.shown(), ([], {"n-1": "no"}))

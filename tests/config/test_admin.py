@@ -82,6 +82,7 @@ class AdminTests(FileTestCase):
         """Each mistake has its line, and its cure."""
         for text, words in (
             ("{soket: x}", "server.admin.soket"), ("{socket: /run/x.sock}", "is not a unix socket"),
+            ('{socket: "unix:/run/x\\0y"}', "has a NUL character"),
             ("{hosts: ['a b']}", "is not a host's name"), ("17080", "server.admin"), ("[1]", "server.admin"),
         ):  # fmt: skip
             self.assertIn(words, self.refused(text), text)

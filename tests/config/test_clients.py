@@ -163,7 +163,7 @@ class NobodyTests(ClientsTestCase):
 
     def test_refused(self) -> None:
         """Without a token and without clients it is refused, with the ways out."""
-        for text in ("server: {addr: 17000}\n", "server:\n  clients: []\n"):
+        for text in ("server: {addr: 17000}\n", "server: {clients: []}\n", "server: {authenticators: []}\n"):
             problem = self.problem(text)
             self.assertEqual((problem.key, problem.wrong), ("server.token", "there is no token"))
             for cure in ("gotunnel token", "token_file", "GOTUNNEL_TOKEN", "clients", "clients_file"):
@@ -210,7 +210,7 @@ class ExplainTests(ClientsTestCase):
                 "10.0.0.1 and ::1 only",
                 "server: client b has a token of its own; may publish the ports 443, 1024-2048, may reach nothing by "
                 "forwards; has at most 3 mappings, 6 waiting visitors",
-                "server: client c is kept out: it is disabled",
+                "server: client c was refused: it is disabled",
             ],
         )
 

@@ -23,7 +23,7 @@ class ExplainTests(FileTestCase):
         self.assertIn("listens for clients on 10.0.0.1:18000 with TLS", text)
         self.assertIn("443, 1024-2048", text)
         self.assertIn("may not travel without TLS", text)
-        self.assertIn("without TLS: whoever", self.lines(SERVER + "  tls: {mode: off}\n")[0])
+        self.assertIn("without TLS: anybody", self.lines(SERVER + "  tls: {mode: off}\n")[0])
         self.write("c", "c.pem")
         lines = self.lines(SERVER + "  tls: {cert: c.pem, key: c.pem}\n  allow_plain_legs: true\n")
         self.assertIn(str(self.folder / "c.pem"), lines[0])
@@ -40,7 +40,7 @@ class ExplainTests(FileTestCase):
             f"  - {{name: b, token: {TOKEN[::-1]}, allow_nodes: []}}\n"
             "  listeners: {plugin: websocket, listen: '127.0.0.1:8443'}\n"
         )
-        self.assertEqual(lines[1], "server: takes clients by websocket on 127.0.0.1:8443, too")
+        self.assertEqual(lines[1], "server: also takes clients by websocket on 127.0.0.1:8443")
         self.assertIn("may announce the nodes node-a, 10.0.0.0/8", lines[-2])
         self.assertIn("may announce no nodes", lines[-1])
 
@@ -49,7 +49,7 @@ class ExplainTests(FileTestCase):
         text = "  allow_nodes: ['worker-*']\n  egress: {listen: 'unix:/e', default: direct}\n"
         lines = self.lines(SERVER + text)
         self.assertIn("server: lets clients announce the nodes worker-*", lines)
-        leads = "server: leads who asks on unix:/e to the nodes of clients, and dials what no client announces itself"
+        leads = "server: leads requests on unix:/e to the nodes of clients, and dials what no client announces itself"
         self.assertIn(leads, lines)
         for own, words in (("['worker-1']", "may announce the nodes worker-1"), ("[]", "may announce no nodes")):
             clients = f"  clients: [{{name: w, token: 9d3e51b7c02f8a64e1970b5dc8f3a26e, allow_nodes: {own}}}]\n"
@@ -62,7 +62,7 @@ class ExplainTests(FileTestCase):
             self.lines(CLIENT + text)[2:4],
             [
                 "client edge-07: leads to node, 10.0.0.1: dials 127.0.0.1 in their place, ports 10250",
-                "client edge-07: leads who asks on unix:/e through the server to the nodes of other clients",
+                "client edge-07: leads requests on unix:/e through the server to the nodes of other clients",
             ],
         )
 
@@ -82,9 +82,9 @@ class ExplainTests(FileTestCase):
                 "client edge-07: listens on 127.0.0.1:7443, and leads from there through the server to "
                 "mapping:home/api",
                 "client edge-07: listens on unix:/run/x, and leads from there through the server to 10.0.0.1:443, "
-                "without a TLS of gotunnel's around it",
+                "outside gotunnel's TLS",
                 "client edge-07: listens on 127.0.0.1:7444, and leads from there through the server to 10.0.0.1:10250, "
-                "without a TLS of gotunnel's around it, and so safe only if kube-apiserver has "
+                "outside gotunnel's TLS, and so safe only if kube-apiserver has "
                 "--kubelet-certificate-authority",
             ],
         )
@@ -108,7 +108,7 @@ class ExplainTests(FileTestCase):
             [
                 "client edge-07: publishes 127.0.0.1:22 on port 20022 of the server as 'a'",
                 "client edge-07: publishes unix:/x on 127.0.0.1:1 on the server as 'b',"
-                " without a TLS of gotunnel's around it",
+                " outside gotunnel's TLS",
                 "client edge-07: publishes h:3 on any free port of the server as 'c'",
                 "client edge-07: publishes 127.0.0.1:4 on any free port of ::1 on the server as 'd', with the visitor's"
                 " address ahead (PROXY protocol v2)",
@@ -122,7 +122,7 @@ class ExplainTests(FileTestCase):
         """Where a server takes clients beside its port, whom it believes, and how a client gets to it."""
         text = "  listeners: [{plugin: websocket, listen: '127.0.0.1:8443'}]\n  proxy_from: [10.0.0.5, 'fd00::/8']\n"
         lines = self.lines(SERVER + text)
-        self.assertIn("server: takes clients by websocket on 127.0.0.1:8443, too", lines)
+        self.assertIn("server: also takes clients by websocket on 127.0.0.1:8443", lines)
         self.assertIn(
             "server: believes 10.0.0.5/32, fd00::/8, by the PROXY protocol, whose connections they bring to public "
             "ports", lines,
@@ -139,8 +139,8 @@ class ExplainTests(FileTestCase):
         text = "  mappings: [{local: 6443, public: false, clients: [w], encrypt: false, health: tcp}]\n"
         self.assertEqual(
             self.lines(CLIENT + text)[-1],
-            "client edge-07: publishes 127.0.0.1:6443 only to the clients w as '127.0.0.1:6443', without a TLS of "
-            "gotunnel's around it, while a probe finds it there (tcp every 10 s)",
+            "client edge-07: publishes 127.0.0.1:6443 only to the clients w as '127.0.0.1:6443', outside "
+            "gotunnel's TLS, while a probe finds it there (tcp every 10 s)",
         )
 
     def test_token_file(self) -> None:
@@ -161,9 +161,9 @@ class AdminTests(FileTestCase):
         """An address is told, with what it asks for, and so is that there is none at all; the socket is the rule."""
         base = 'server:\n  token: "7f3a9c51e8d24b60af17c3925be8d046"\n  admin: '
         for text, words in (
-            ("{addr: 17080}", "server: tells by HTTP on 127.0.0.1:17080 how it is; who asks only reads"),
-            ('{addr: "0.0.0.0:1", token: "c94e01b7d6f85a2338e07b1f6ad95c42"}', "who asks needs its token"),
-            ("false", "nobody can ask it how it is"),
+            ("{addr: 17080}", "server: reports its state by HTTP on 127.0.0.1:17080, read-only"),
+            ('{addr: "0.0.0.0:1", token: "c94e01b7d6f85a2338e07b1f6ad95c42"}', "to those who have its token"),
+            ("false", "nobody can query its state"),
         ):
             self.assertIn(words, "\n".join(explain(self.load(f"{base}{text}\n"))))
         self.assertNotIn("how it is", "\n".join(explain(self.load(f"{base}true\n"))))

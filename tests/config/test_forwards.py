@@ -40,13 +40,14 @@ class ForwardTests(FileTestCase):
             ("{listen: 'host:1', dial: 1}", "listen", "only an IP address can be bound"),
             ("{listen: 70000, dial: 1}", "listen", "not a port number"),
             ("{listen: 'unix:x', dial: 1}", "listen", "must be absolute"),
+            ('{listen: "unix:/x\\0y", dial: 1}', "listen", "has a NUL character"),
             ("{listen: 1, dial: 0}", "dial", "not a port number"),
             ("{listen: 1, dial: 'mapping:/api'}", "dial", "mapping:CLIENT/NAME"),
             ("{listen: 1, dial: 'mapping:*/api'}", "dial", "mapping:CLIENT/NAME"),
             ("{listen: 1, dial: 'mapping:home/api', encrypt: false}", "encrypt", "remove it"),
             ("{listen: 1, dial: 1, socket_mode: 0660}", "socket_mode", "quote it"),
             ("{listen: 1, dial: 1, socket_mode: '0999'}", "socket_mode", "not the mode of a file"),
-            ("{listen: 1, dial: 1, extra: 1}", "extra", "no key that is known"),
+            ("{listen: 1, dial: 1, extra: 1}", "extra", "not a known key"),
         ):
             problem = self.problem(CLIENT + f"  forwards: [{item}]\n")
             self.assertIn(words, str(problem), item)

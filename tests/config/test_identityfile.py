@@ -196,10 +196,10 @@ class RefusedTests(FileTestCase):
         self.path.unlink()
         self.assertIn("no such file", str(self.assertRaises(ConfigError, load_clients, self.path)))
         self.path.mkdir()
-        self.assertIn("no regular file", str(self.assertRaises(ConfigError, load_clients, self.path)))
+        self.assertIn("not a regular file", str(self.assertRaises(ConfigError, load_clients, self.path)))
         pipe = self.folder / "pipe"
         os.mkfifo(pipe, 0o600)
-        self.assertIn("no regular file", str(self.assertRaises(ConfigError, load_clients, pipe)))
+        self.assertIn("not a regular file", str(self.assertRaises(ConfigError, load_clients, pipe)))
         self.path.rmdir()
         self.assertIn("longer than", self.refused(b" " * (MAX_BYTES + 1))[0])
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
@@ -321,7 +321,7 @@ class EditTests(FileTestCase):
         clock = iter(range(100))
         self.patch(identityedit.time, "monotonic", lambda: float(next(clock)))
         error = self.assertRaises(ConfigError, edit_clients, self.path, lambda clients: (), patience=3)
-        self.assertIn("another program has been changing it for 3 s; try again", str(error))
+        self.assertIn("another program has kept changing it for 3 s; try again", str(error))
         self.assertEqual((load_clients(self.path), len(slept)), ((FULL,), 2))
 
     def test_link(self) -> None:
@@ -336,7 +336,7 @@ class EditTests(FileTestCase):
     def test_not_writable(self) -> None:
         """A folder that is not there is one line."""
         error = self.assertRaises(ConfigError, edit_clients, self.folder / "none" / "x.json", lambda clients: (FULL,))
-        self.assertIn("cannot be written: no such file or directory; run this as the user", str(error))
+        self.assertIn("cannot be written: no such file or directory; make its folder, owned by the user", str(error))
 
     def test_owner(self) -> None:
         """Root gives what it writes to the owner of the file that was there, or of the folder."""

@@ -41,7 +41,7 @@ class LocalPortsTests(ClientTestCase):
         self.assertEqual(found, ("client.remote_port", "names 1 port for 2 ports of local_ports"))
         self.assertEqual(self.refused("local_ports: 22\n  remote_port: [1, 2]")[0][0], "client.remote_port")
         mapped = "mappings: [{local: 1, remote: 1}]\n  remote_port: 10022"
-        self.assertEqual(self.refused(mapped), [("client.remote_port", "stands without local_ports")])
+        self.assertEqual(self.refused(mapped), [("client.remote_port", "needs local_ports")])
 
     def test_bad_ports(self) -> None:
         """Each wrong item is named; nothing is said about missing mappings then."""

@@ -73,7 +73,7 @@ class CertificateKeysTests(FileTestCase):
         for key, other in (("cert", "key"), ("key", "cert")):
             (problem,) = self.problems(CLIENT + f"  local_ports: 22\n  tls: {{{key}: c.pem}}\n")
             self.assertEqual(problem.key, "client.tls.key")
-            self.assertIn(other if key == "cert" else "stands without cert", f"{problem.key} {problem.wrong}")
+            self.assertIn(other if key == "cert" else "needs cert", f"{problem.key} {problem.wrong}")
 
     def test_client_ca_with_tls_off(self) -> None:
         """As a pin: refused."""

@@ -34,6 +34,12 @@ class ServerTests(FileTestCase):
         limits |= {"legs": 4096, "visitors": 4096, "pending": 1024, "messages": 100}
         self.assertEqual(server.limits, LimitsConfig(**limits))
 
+    def test_profile_with_space(self) -> None:
+        """Space around a word does not count: what accepts the word also sees which one it is."""
+        server = self.load(f"{SERVER}  profile: ${{PROFILE}}\n", {"PROFILE": "kubernetes "}).server
+        assert server is not None
+        self.assertEqual((server.profile, server.heartbeat, server.heartbeat_timeout), ("kubernetes", 5, 15))
+
     def test_addr(self) -> None:
         """A port alone, with or without a colon, listens on every address; an IPv6 address needs brackets."""
         for text, host, port in (
@@ -197,7 +203,7 @@ class UnknownKeyTests(FileTestCase):
     def cure(self, text: str) -> str:
         """Return what is suggested for the one unknown key."""
         problem = self.problem(text)
-        self.assertEqual(problem.wrong, "is no key that is known here")
+        self.assertEqual(problem.wrong, "is not a known key")
         return problem.cure
 
     def test_close(self) -> None:

@@ -181,7 +181,7 @@ class TokenFileTests(FileTestCase):
         self.assertIn("is a directory", self.refused())
         (self.folder / "token").rmdir()
         os.mkfifo(self.folder / "token", 0o600)
-        self.assertIn("is no regular file", self.refused())
+        self.assertIn("is not a regular file", self.refused())
         (self.folder / "token").unlink()
         listening = socket.socket(socket.AF_UNIX)
         self.addCleanup(listening.close)

@@ -100,7 +100,7 @@ class SyntaxTests(FileTestCase):
 
     def test_complex_key(self) -> None:
         """A key that is a list is refused."""
-        self.assertIn("has a key that is no word", [p.wrong for p in self.problems(SERVER + "  [a, b]: c\n")])
+        self.assertIn("has a key that is not a word", [p.wrong for p in self.problems(SERVER + "  [a, b]: c\n")])
 
     def test_no_value(self) -> None:
         """A key without a value is no default."""
@@ -117,7 +117,7 @@ class DuplicateTests(FileTestCase):
         """Both lines are named, at every depth."""
         problem = self.problem(SERVER + "  addr: 1\n  log_level: info\n  addr: 2\n")
         self.assertEqual((problem.line, problem.key), (5, "server.addr"))
-        self.assertEqual(problem.wrong, "stands in line 3 and again in line 5")
+        self.assertEqual(problem.wrong, "is in line 3 and again in line 5")
         problem = self.problem(SERVER + SERVER)
         self.assertEqual((problem.line, problem.key), (3, "server"))
         problem = self.problem(CLIENT + "  mappings:\n  - {local: 1,\n     remote: 2, local: 3}\n")

@@ -21,6 +21,9 @@ class PenaltyTests(SynchronousTestCase):
         self.assertTrue(penalties.refuses("192.0.2.1", 19.9))
         self.assertFalse(penalties.refuses("192.0.2.2", 19.9))
         self.assertFalse(penalties.refuses("192.0.2.1", 20.0))
+        for now in (19.9, 20.0):
+            penalties.count("192.0.2.1", now)
+            penalties.count("192.0.2.2", now)
         self.assertEqual(penalties.pardons(20.0), [Pardon("192.0.2.1", 1)])
         self.assertEqual((len(penalties), penalties.active, penalties.pardons(20.0)), (0, 0, []))
 

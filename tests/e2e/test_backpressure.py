@@ -38,7 +38,7 @@ class BackpressureTests(TunnelTestCase):
             plain=() if encrypt else ("silent", "warm"),
         )
         if not encrypt:
-            client.wait_for("mapping silent has encrypt: false, and its target")
+            client.wait_for("mapping silent has encrypt: false, but its target")
             self.targets.clear()  # that was the client's own look at it
         sock = self.visit(warm)
         writer = Pump(self, sock.dup()).write(8 * MIB)

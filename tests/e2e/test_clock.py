@@ -112,7 +112,7 @@ class WallClockTests(TunnelTestCase):
         self.beats()
         for program in programs:
             self.assertEqual(
-                program.count("lost|nothing was heard|not connected|did not prove"), 0, program.said
+                program.count("lost|nothing was received|not connected|did not prove"), 0, program.said
             )
             self.assertEqual(program.count("as client|client client connected"), 1, program.said)
         self.assert_echo(self.public)

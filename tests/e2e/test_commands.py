@@ -122,7 +122,7 @@ class CommandTests(TunnelTestCase):
         wrong = "ab12" + self.token[4:]
         self.secrets.append(wrong)
         public = self.port()
-        line = r"does not let us in: .*auth_failed.*compare `token` on both sides.*; next try in ([0-9.]+) s"
+        line = r"does not let this client in: .*auth_failed.*compare `token` on both sides.*; next try in ([0-9.]+) s"
         for program in (
             self.expose(8000, "--remote", public, GOTUNNEL_TOKEN=wrong),
             self.client({"web": (8000, public)}, token=wrong, ready=False),

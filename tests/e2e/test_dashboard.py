@@ -114,13 +114,35 @@ class LookingTests(BrowserTestCase):
         page.wait_for_selector("#visitors tbody tr")
         self.assertIn("198.51.100.3:50003", page.inner_text("#visitors"))
 
+    def test_nodes(self) -> None:
+        """Nodes are below their client, the first few of many; the tooltip has all of them, and the search finds each;
+        those that are refused are below the state, with the reason. Where there are none nothing is said of them."""
+        where, _ = self.scene(clients=3, nodes=40)
+        page = self.open(where)
+        first = page.locator("#sessions tbody tr:first-child th")
+        self.assertEqual(first.locator(".below").inner_text(), "nodes: node-1, node-2, node-3 +37")
+        self.assertIn("gotunnel/0.1 node-1 node-2 ", first.locator("span").first.get_attribute("title"))
+        refused = page.locator("#sessions tbody tr:last-child td[data-title=State] .below")
+        self.assertEqual(
+            refused.inner_text(), "nodes refused: node-0 (its allow_nodes on the server does not name it)"
+        )
+        self.assertEqual(page.locator("#sessions .below").count(), 2)
+        page.fill("#search", "node-40")
+        self.assertEqual(page.locator("#sessions tbody th").inner_text().split()[0], "worker-1")
+        page.fill("#search", "node-0")
+        self.assertEqual(page.locator("#sessions tbody th").inner_text(), "worker-3")
+        page.fill("#search", "")
+        page.click("#language")
+        page.wait_for_selector("#sessions :text('被拒绝的节点：node-0（服务端上它的 allow_nodes')")
+
     def test_history(self) -> None:
         """What was carried is drawn, added up in words, and told by mapping, over a day or another time."""
         where, _ = self.scene(mappings=12)
         page = self.open(where)
         page.wait_for_selector("#history rect.bar0")
         self.assertEqual(page.locator("#history rect.bar0").count(), 49)
-        self.assertRegex(page.inner_text("#history-text"), r"GiB back and .* GiB to .*visitors: [\d,]+, of whom \d+")
+        told = page.inner_text("#history-text")
+        self.assertRegex(told, r"GiB from targets and .* GiB to .*[\d,]+ visitors, \d+ failed")
         page.click("#history button:text-is('30 days')")
         page.wait_for_function("() => document.querySelectorAll('#history rect.bar0').length === 31")
         page.click("#history summary")
@@ -285,7 +307,7 @@ class ActingTests(BrowserTestCase):
         page.wait_for_timeout(2600)
         self.assertEqual(page.evaluate("document.activeElement.getAttribute('aria-label')"), "Kick: worker-2")
         self.press(page, "Enter", "Tab", "Enter")
-        page.wait_for_selector("#said:text('worker-2 is disconnected; 3 visitors were cut')")
+        page.wait_for_selector("#said:text('worker-2 is disconnected, with 3 visitors')")
         page.wait_for_function("() => document.querySelectorAll('#sessions tbody tr').length === 0")
         self.assertEqual(page.get_attribute("#said", "aria-live"), "polite")
         page.wait_for_function("() => document.querySelector('#news').textContent.includes('ended the session')")
@@ -333,7 +355,7 @@ class ActingTests(BrowserTestCase):
         page.fill("#seconds", "5")
         page.click("#confirm-yes")
         page.wait_for_selector("#verdict:text-is('draining')")
-        self.assertIn("nobody new is let in", page.inner_text("#findings"))
+        self.assertIn("no new visitor is accepted", page.inner_text("#findings"))
         page.click("#language")
         page.wait_for_selector("#findings strong:text-is('排空')")
 
@@ -381,7 +403,7 @@ class RealTests(BrowserTestCase):
             page.wait_for_selector("#events :text('has switched mapping web')")
         page.click("#sessions .acts button:text-is('Reconnect')")
         page.click("#confirm-yes")
-        page.wait_for_selector("#said:text('1 visitor was cut')")
+        page.wait_for_selector("#said:text('1 visitor')")
         self.assertRaises(ConnectionResetError, visitor.recv, 5)
 
     def test_without_an_address(self) -> None:

@@ -180,7 +180,7 @@ class DescriptorTests(TunnelTestCase):
         server = self.role("server", ["--config", path], prefix=prefix)
         server.wait_for("server listening for clients on")
         self.assertEqual(server.count("raised from 100 to 3000"), 1)
-        self.assertEqual(server.count("may have 3000 file descriptors only, enough for about 1200 visitors"), 1)
+        self.assertEqual(server.count("may have only 3000 file descriptors, enough for about 1200 visitors"), 1)
         self.assertEqual(server.count("server.limits.streams is 5000, .* are enough for 1200"), 1)
         self.assertEqual(resource.prlimit(server.pid, resource.RLIMIT_NOFILE), (3000, 3000))
 

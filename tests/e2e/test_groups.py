@@ -161,7 +161,7 @@ class GroupTests(TunnelTestCase):
         load, began = Load(self, self.public), time.monotonic()
         load.more(100)
         self.assertEqual((load.failed, set(load.who(began))), ([], {"one"}))
-        self.tunnel_server.wait_for(r"goes from client two to one: refused")
+        self.tunnel_server.wait_for(r"moves from client two to one: refused")
         with socket.create_server(("127.0.0.1", port), backlog=64) as listening:
             stop = threading.Event()
 
@@ -190,7 +190,7 @@ class GroupTests(TunnelTestCase):
         load, began = Load(self, self.public), time.monotonic()
         load.more()
         self.assertEqual((load.failed, set(load.who(began))), ([], {"one"}))
-        self.assertEqual(self.tunnel_server.count("goes from client"), 0)
+        self.assertEqual(self.tunnel_server.count("moves from client"), 0)
         with socket.create_server(("127.0.0.1", port)):
             self.tunnel_server.wait_for(r"mapping web of client two is up at .* \(group api, 2 of 2 up\)")
             load.stop()

@@ -123,7 +123,7 @@ class JoinTests(TunnelTestCase):
         self.on_server("revoke", "edge")
         client.wait_for("connection to the server .* lost")
         self.wait_until(lambda: self.refused(self.public), "a closed port")
-        client.wait_for("does not let us in: auth_failed")
+        client.wait_for("does not let this client in: auth_failed")
 
     def test_through_a_proxy(self) -> None:
         """A client joins through a proxy that wants a login, inside a WebSocket with TLS of an authority of its own, by
@@ -308,7 +308,7 @@ class JoinTests(TunnelTestCase):
         self.assert_echo(self.public)
         self.wait_until(lambda: len(load_clients(self.state())[0].keys) == 1, "the end of the old token")
         (self.place / "config.token").write_text(old)
-        self.run_client().wait_for("does not let us in: auth_failed")
+        self.run_client().wait_for("does not let this client in: auth_failed")
 
     def test_expired(self) -> None:
         """A line that comes too late is refused, and another one is made by `rotate`."""
@@ -329,7 +329,7 @@ class JoinTests(TunnelTestCase):
         line = self.add()
         (token,) = re.findall(r"'([0-9a-f]{64})'", line)
         client = self.client({"web": (self.echo, self.public)}, name="edge", ready=False, token=token)
-        client.wait_for("does not let us in: enrol_required: .*gotunnel join")
+        client.wait_for("does not let this client in: enrol_required: .*gotunnel join")
         client.stop()
         self.joined(line)
 
@@ -345,7 +345,7 @@ class JoinTests(TunnelTestCase):
             (other_pin, "pin"),
             (line.replace(f":{self.control}", f":{self.port()}"), "connection refused"),
             (line.replace(f"{self.host}:", "nothing.invalid:"), "nothing.invalid"),
-            (re.sub(r"--pin \S+", "--plain", line), "leave --plain out"),
+            (re.sub(r"--pin \S+", "--plain", line), "leave out --plain"),
         ):
             code, out, err = self.paste(bad)
             self.assertEqual((code, out, err.count("\n")), (1, "", 1), err)

@@ -168,5 +168,5 @@ class RestartTests(TunnelTestCase):
         server, client, public = self.tunnel(service.address)
         subprocess.run(["kill", "-STOP", str(client.pid)], check=True, timeout=DEADLINE)
         self.client({"web": (service.address, public)})
-        server.wait_for("client client connected .* in place of an older session")
+        server.wait_for("client client connected .* replacing an older session")
         self.assert_echo(public)

@@ -64,7 +64,7 @@ class OneNameTests(TunnelTestCase):
         server, client, public = self.tunnel(service.address)
         second = self.client({"web": ("127.0.0.1:9", public)}, ready=False)
         second.wait_for(
-            "does not let us in: .*name_in_use.*give each.* a name of (its|their) own.*; next try in"
+            "does not let this client in: .*name_in_use.*give each.* a name of (its|their) own.*; next try in"
         )
         server.wait_for("another running client calls itself client.*give each client a name of its own")
         self.assert_echo(public)

@@ -45,7 +45,7 @@ class KeysTests(TunnelTestCase):
         filed.write_bytes(written([own]))
         filed.chmod(0o600)
         done = checked()
-        self.assertIn("by their keys: identities, token", done.stdout, done.stderr)
+        self.assertIn("by their keys, what these plugins know: identities, token", done.stdout, done.stderr)
         server = self.server(authenticators=authenticators)
         ports = {}
         for name, token in tokens.items():
@@ -110,5 +110,5 @@ class PluginPackageTests(TunnelTestCase):
             env=self.environment(PYTHONPATH=path), cwd=self.folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         self.assertEqual(wrong.returncode, 2)
-        said = "client.mappings[0].health.flagg: is no option of the plugin acme-flag; did you mean flag?"
+        said = "client.mappings[0].health.flagg: is not an option of the plugin acme-flag; did you mean flag?"
         self.assertIn(said, wrong.stderr)

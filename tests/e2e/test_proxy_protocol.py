@@ -81,11 +81,11 @@ class ProxyProtocolTests(TunnelTestCase):
         self.published_by.wait_for("mapping one open")
         haproxy(self, f"{self.host}:{front}", f"{self.host}:{public} send-proxy-v2 check inter 100ms")
         self.wait_until(lambda: not self.refused(front), "HAProxy")
-        self.served_by.wait_for("a balancer at 127.0.0.1:[0-9]+ looked whether one is open", 10)
+        self.served_by.wait_for("a balancer at 127.0.0.1:[0-9]+ checked whether one is open", 10)
         me, words = self.ask(front)
         self.assertEqual(words, [me, f"{self.host} {front}"])
         self.served_by.wait_for(f"visitor {me.replace(' ', ':')} connected to one of client client")
-        self.assertNotIn("is closed: proxy_from names", self.served_by.said)
+        self.assertNotIn("was closed: proxy_from names", self.served_by.said)
         self.assertEqual(self.served_by.count("visitor .* connected to one"), 2)  # this one, and who looked for HAProxy
 
     def test_haproxy(self) -> None:

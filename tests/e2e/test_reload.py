@@ -141,13 +141,13 @@ class ReloadTests(TunnelTestCase):
         _, client = self.start()
         visitor = self.talking(self.one)
         path = self.file("client", mappings=[{"local": "nonsense"}], colour="red")
-        self.reload(client, "configuration not taken, all stays as it was: ")
+        self.reload(client, "configuration rejected, everything stays as it was: ")
         said = client.said
         for words in ("client.colour: ", "client.mappings[0].local: "):
             self.assertRegex(said, rf"stays as it was: {path}:\d+: {words.replace('[', chr(92) + '[')}")
         self.talk(visitor)
         path.unlink()
-        self.assertIn("does not exist", self.reload(client, "configuration not taken, all stays as it was: "))
+        self.assertIn("does not exist", self.reload(client, "configuration rejected, everything stays as it was: "))
         self.assert_echo(self.two)
         self.file("client", mappings=self.mappings(self.one))
         self.assertIn("unchanged with 1 stream kept", self.reload(client))

@@ -196,7 +196,7 @@ class PrintedFilesTests(_ClusterTestCase):
             self.assert_reached(controller, "kubelet0", f"{CONTROLLER}:10250", kubelets[0])
             self.assert_reached(second, "apiserver", f"{CONTROLLER}:16443", apiserver)
             self.assert_reached(controller, "kubelet1", f"{CONTROLLER}:10251", kubelets[1])
-        server.wait_for("one token serves several clients")
+        server.wait_for("several clients use one token")
 
     def step(self, folder: str, commands: str) -> str:
         """Run commands of the document; return the file that they make."""

@@ -69,7 +69,7 @@ class StatusTests(TunnelTestCase):
         done = self.gotunnel("reload", "--role", "server")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("server.limits.visitors", done.stderr)
-        self.assertIn("all stays as it was", done.stderr)
+        self.assertIn("everything stays as it was", done.stderr)
         self.assert_echo(public)
 
     def test_both(self) -> None:
@@ -141,16 +141,16 @@ class StatusTests(TunnelTestCase):
         self.assertEqual(visitor.recv(5), b"hello")
         words = ["drain", "--role", "server", "--timeout", "30"]
         draining = self.launch("drain", [sys.executable, "-m", "gotunnel", *words])
-        draining.wait_for("1 visitor here, with 30 s")
+        draining.wait_for("1 visitor here, 30 s")
         self.assertEqual(self.gotunnel("status", "--ready", "--role", "server").returncode, 1)
         self.assertRaises(ConnectionRefusedError, self.visit, public)
         second = self.launch("second", [sys.executable, "-m", "gotunnel", *words[:3], "--timeout", "600"])
-        second.wait_for(r"a drain is under way already: 1 visitor here, at most \d\d s to finish")
+        second.wait_for(r"a drain is already in progress: 1 visitor here, at most \d\d s to finish")
         visitor.sendall(b"still")
         self.assertEqual(visitor.recv(5), b"still")
         visitor.close()
         self.assertEqual((draining.process.wait(30), second.process.wait(30)), (0, 0))
-        second.wait_for("drained: nobody was cut")
+        second.wait_for("drained: no visitor was disconnected")
         third = self.gotunnel(*words)
         self.assertEqual((third.returncode, "was drained before" in third.stderr), (0, True))
         (found,) = self.status("--role", "server")
@@ -164,22 +164,22 @@ class StatusTests(TunnelTestCase):
         self.assertEqual(visitor.recv(5), b"hello")
         done = self.gotunnel("drain", "--role", "client", "--timeout", "0.2")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("cut, because their time was over: 1", done.stderr)
+        self.assertIn("disconnected because their time was over: 1", done.stderr)
         again = self.gotunnel("drain", "--role", "client")
         self.assertEqual((again.returncode, again.stdout), (1, ""))
         self.assertIn("was drained before", again.stderr)
-        self.assertIn("cut, because their time was over: 1", again.stderr)
+        self.assertIn("disconnected because their time was over: 1", again.stderr)
 
     def test_second_process(self) -> None:
         """A second server in one folder starts, says so in one line, and takes the socket over when the first ends."""
         self.server()
         self.control = self.port()
         second = self.server(name="second")
-        second.wait_for("nobody can ask this process how it is")
+        second.wait_for("the state of this process cannot be queried")
         first = self.programs[0]
         first.process.send_signal(signal.SIGTERM)
         self.assertEqual(first.process.wait(30), 0)
-        second.wait_for("this process can be asked how it is")
+        second.wait_for("the state of this process can be queried")
         (found,) = self.status()
         self.assertEqual(found["role"]["pid"], second.process.pid)
 

@@ -83,7 +83,7 @@ class _StopCases:
             self.assertIsInstance(end.wait(), ConnectionResetError)
         self.assertGreater(time.monotonic() - began, DRAIN - 0.1)
         self.assertEqual(program.wait(), 0)
-        program.wait_for("1 visitors were cut: their time was over")
+        program.wait_for("1 visitors were disconnected: their time was over")
 
     def stop_at_once(self, role: str) -> None:
         program = self.start_tunnel(role, 60)

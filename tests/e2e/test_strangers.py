@@ -229,7 +229,7 @@ class GuessTests(StrangerTestCase):
                 self.client(name="wrong", ready=False, token=self.wrong, tls={"mode": mode}, local_ports=[80])
                 server.wait_for("are refused for 5 s")
                 late = self.client(name="late", ready=False, tls={"mode": mode}, local_ports=[81])
-                late.wait_for("refuses this address for a while because logins from here have failed")
+                late.wait_for("refuses this address for a while after failed logins")
 
     def test_exempt(self) -> None:
         """Loopback is exempt by default: a hundred guesses are answered."""

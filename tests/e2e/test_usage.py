@@ -31,7 +31,7 @@ class UsageTests(TunnelTestCase):
     def test_history(self) -> None:
         """A visitor is counted at both ends while he is here; a server that is killed has what it has written, its
         successor goes on with it, and the files tell it all when nothing runs."""
-        self.assertIn("no gotunnel answers", self.gotunnel("usage").stderr)
+        self.assertIn("no gotunnel process answers", self.gotunnel("usage").stderr)
         service = Service(self, echo)
         public = self.port()
         server = self.server()

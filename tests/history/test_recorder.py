@@ -134,6 +134,21 @@ class RecorderTests(TestCase):
         for job in jobs:
             job()
 
+    def test_stop_while_writing(self) -> None:
+        """What has come since the sample that is being written is written as well, before the end."""
+        it = self.recorder()
+        self.role.visit()
+        self.jobs = []
+        self.clock.advance(EVERY)
+        self.role.visit()
+        stopping = it.stopService()
+        self.assertNoResult(stopping)
+        self.jobs, jobs = None, self.jobs
+        jobs[0]()
+        self.successResultOf(stopping)
+        self.role = Role()  # of another process, which finds in the file what this one has left
+        self.assertEqual([each["streams"] for each in self.told(self.recorder())], [2])
+
     def test_hanging(self) -> None:
         """While the file takes its time nothing piles up, and nothing is lost."""
         it = self.recorder()

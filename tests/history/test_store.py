@@ -215,6 +215,12 @@ class NoGoodTests(FileCase):
         self.open().add(NOW, [row()])
         self.assertTrue(os.path.exists(self.path))
 
+    def test_two_slashes(self) -> None:
+        """A path may begin with two slashes, which would be a host in a URI: ROOT=/ and $ROOT/state."""
+        self.path = "/" + self.path
+        self.open().add(NOW, [row()])
+        self.assertTrue(os.path.exists(self.path))
+
     def test_words_for_broken(self) -> None:
         """Python 3.10 does not say which error of SQLite it was: its words do."""
 

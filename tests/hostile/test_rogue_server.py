@@ -60,7 +60,7 @@ class RogueTests(TunnelTestCase):
         client = self.launch("client", [sys.executable, "-c", WATCHED.format(file=str(self.audit)), "--config", path])
         server.begin()
         # The client's own look at the target of a mapping with encrypt: false, which no server has asked for.
-        client.wait_for("mapping open has encrypt: false, and its target")
+        client.wait_for("mapping open has encrypt: false, but its target")
         self.audit.write_text("")
         self.service.connections.clear()
         return server, client

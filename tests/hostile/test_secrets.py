@@ -157,7 +157,7 @@ class ProcessTests(SecretsTestCase):
             client = self.role("client", ["--config", path], name=name, runner=runner)
             programs.append(client)
             if name == "wrong":
-                client.wait_for("does not let us in")
+                client.wait_for("does not let this client in")
                 continue
             client.wait_for("mapping open open")
             for mapping in keys["mappings"]:

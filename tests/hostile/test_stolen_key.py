@@ -37,7 +37,7 @@ class StolenKeyTests(IntegrationTestCase):
         server = await self.server()
         middle = await self.middle(server.address.port)
         client = self.client(middle.port, self.mapping(1))
-        await self.said("does not let us in: auth_failed")
+        await self.said("does not let this client in: auth_failed")
         self.assertIsNone(client.link.session)
         self.assertNotIn(TOKEN.encode(), middle.seen)
 

@@ -17,8 +17,6 @@ from tests.texts import entries, log_formats
 CODE_TOO = [
     "mapping:  must have one of mapping, dial and measure",
     "mapping: .client needs mapping",
-    "mapping: What has a row of its own; mapping, if nothing is said. One of the first three can go with one of the "
-    "last.",
     "mapping: name it once; mappings can publish a service twice",
     "token: make one with `gotunnel token`, and name it with token or token_file",
     "token: make one with `gotunnel token`, and name it with token_file, token or the variable GOTUNNEL_TOKEN",
@@ -100,7 +98,7 @@ class CodeTests(SynchronousTestCase):
         """1001 and 1002 mean what they mean in the Go gotunnel: no connection to the server, and no way in."""
         self.assertEqual(
             [code_of("not connected to the server {server}: {reason}; next try in {seconds:.1f} s"),
-             code_of("the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s")],
+             code_of("the server {server} does not let this client in: {reason}{hint}; next try in {seconds:.1f} s")],
             [1001, 1002],
         )  # fmt: skip
         self.assertIsNone(code_of("something else"))

@@ -22,7 +22,7 @@ class CommandTests(SynchronousTestCase):
         words = ("join", "a:1", "--name", "x", "--renew", "--force")
         for language, said in (
             ("zh", "错误：--renew 保留的正是 --force 要替换的"),
-            ("en", "Error: --renew keeps what --force replaces"),
+            ("en", "Error: --renew cannot be combined with --force: it keeps the file that --force replaces"),
         ):
             code, text = self.run_command(language, *words)
             self.assertEqual((code, text.splitlines()[-1]), (2, said))

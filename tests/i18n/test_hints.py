@@ -25,8 +25,9 @@ from tests.texts import log_formats
 LOST = "connection to the server {server} lost: {reason}; next try in {seconds:.1f} s"
 VALUES = {"server": "a:1", "reason": "connection refused", "seconds": 2.0}
 SAYS = re.compile(
-    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|move)|: (?:remove|make|look|give|write|compare) |"
-    r"both files must|would let it in|goes into its exempt|\{advice\}"
+    r"; (?:upgrade|raise|remove|give|add|make|change|set|free|look|check|move)|"
+    r": (?:remove|make|look|give|write|compare) |"
+    r"both files must|to allow it|goes into its exempt|\{advice\}"
 )
 """How lines begin to say themselves what to do."""
 
@@ -93,8 +94,8 @@ class LineTests(SynchronousTestCase):
         set_log_language("zh")
         log = self.log(json_lines(self.stream))
         log.warn(LOST, **VALUES)
-        log.error("the server {server} does not let us in: {reason}{hint}; next try in {seconds:.1f} s", hint=" (why)",
-                  **VALUES)  # fmt: skip
+        log.error("the server {server} does not let this client in: {reason}{hint}; next try in {seconds:.1f} s",
+                  hint=" (why)", **VALUES)  # fmt: skip
         log.info("client stopped")
         lost, refused, stopped = (json.loads(line) for line in self.stream.getvalue().splitlines())
         self.assertEqual(lost["message"], "connection to the server a:1 lost: connection refused; next try in 2.0 s")

@@ -225,7 +225,7 @@ class SupervisedTests(ProcessTestCase):
         said = (self.folder / "server.err").read_text().splitlines()
         self.assertEqual(
             said[-1:],
-            ["gotunnel-server: the socket that systemd hands over is no TCP socket: its unit needs "
+            ["gotunnel-server: the socket that systemd hands over is not a TCP socket: its unit needs "
              "ListenStream=ADDRESS:PORT"],
         )  # fmt: skip
 
@@ -258,7 +258,7 @@ class SupervisedTests(ProcessTestCase):
         self.assertEqual(process.wait(DEADLINE), 1)
         (line,) = (self.folder / "server.err").read_text().splitlines()
         place = f"127.0.0.1:{web.getsockname()[1]}"
-        self.assertTrue(line.startswith(f"gotunnel-server: systemd hands over a socket for {place} (web), "), line)
+        self.assertTrue(line.startswith(f"gotunnel-server: systemd passes a socket for {place} (web), "), line)
 
     def activated(
         self, name: str, listening: socket.socket, *command: str, **more: socket.socket

@@ -90,7 +90,8 @@ class ClientCertificateTests(IntegrationTestCase):
         for names in (("other",), ("Edge",), ("*",)):
             before = len(self.log)
             client = self.certified(server, client_of(self.authority, *names))
-            await self.said("does not let us in: auth_failed: the client certificate is not for edge", 1, before)
+            await self.said("does not let this client in: auth_failed: the client certificate is not for edge", 1,
+            before)
             await self.said("was refused: auth_failed: the client certificate is not for edge", 1, before)
             await self.stop(client)
         self.assertEqual((len(server.hub.sessions), server.hub.peers), (0, {}))
@@ -154,19 +155,19 @@ class ClientCertificateTests(IntegrationTestCase):
         visitor = await self.echoes(self.port_of(first))
         both = self.authority.file.read_bytes() + other.file.read_bytes()
         self.authority.file.write_bytes(both)
-        await self.said("server.tls.client_ca is loaded anew")
+        await self.said("server.tls.client_ca was read again")
         between = Authority(self.folder, "between", above=other)
         second = self.certified(server, client_of(between, "edge-2"), name="edge-2")
         await self.until(lambda: self.is_open(second), "it is open")
         self.assertIsNone(visitor.ended)
         session = second.link.session
         self.authority.file.write_bytes(other.file.read_bytes())
-        await self.said("client edge is cut (127.0.0.1:")
+        await self.said("client edge was disconnected (127.0.0.1:")
         await self.until(lambda: visitor.ended, "its visitor is cut")
         await self.said(REFUSED)
         self.assertIsNone(first.link.session)
         self.assertIs(second.link.session, session)
-        self.assertEqual(sum("is cut (" in line for line in self.lines()), 1)
+        self.assertEqual(sum("was disconnected (" in line for line in self.lines()), 1)
 
     async def test_authority_changed_in_the_middle(self) -> None:
         """Also for a connection that began before the change: between hello and auth, and between TLS and a leg."""
@@ -185,7 +186,10 @@ class ClientCertificateTests(IntegrationTestCase):
             patched = self.patch(server_greeting.ServerGreeting, step, late)
             before = len(self.log)
             client = self.certified(server, client_of(self.authority, "edge"))
-            refused = {"_auth": "the client certificate was not issued by an authority", "_leg": "client edge is cut"}
+            refused = {
+                "_auth": "the client certificate was not issued by an authority",
+                "_leg": "client edge was disconnected",
+            }
             await self.said(refused[step], 1, before)
             await self.stop(client)
             patched.restore()

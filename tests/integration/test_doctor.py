@@ -129,7 +129,7 @@ class DoctorTests(IntegrationTestCase):
         is measured, too."""
         server = await self.server()
         found = await self.examined(server, local_ports=(1,), wish=Wish(throughput=False))
-        self.one(found, "throughput", "note", "not wished")
+        self.one(found, "throughput", "note", "not wanted")
         server.hub.measuring._busy.add("edge")
         self.one(await self.examined(server, local_ports=(1,)), "throughput", "note", "refused (limit)")
         server.hub.caps = ("forward",)
@@ -152,7 +152,7 @@ class DoctorTests(IntegrationTestCase):
         self.patch(measuring._Target, "dataReceived", take)
         self.patch(throughput, "SECONDS", 0.1)
         found = await self.examined(server, local_ports=(1,), wish=Wish(timeout=0.5))
-        self.one(found, "throughput", "warning", "bytes up not all had arrived", "MTU")
+        self.one(found, "throughput", "warning", "bytes up, not all had arrived", "MTU")
         stuck[0].resumeProducing()
         await self.until(lambda: not server.hub.measuring._busy, "the server is done with it")
 
@@ -379,7 +379,7 @@ class DoctorTests(IntegrationTestCase):
             port, _ = await self.target(kind)
             forward = ForwardConfig.model_validate({"name": "api", "listen": port, "dial": "10.0.0.1:80"})
             found = await self.examined(server, forwards=(forward,))
-            self.one(found, "forward api", "problem", "is reset: nobody is led to 10.0.0.1:80", "read the client's log")
+            self.one(found, "forward api", "problem", "cannot be led to 10.0.0.1:80", "read the client's log")
             self.assertEqual([each.status for each in found if each.check == "forward api"], ["problem"])
         self.patch(visit, "SECONDS", 0.2)
         port, _ = await self.target(Echo)
@@ -427,7 +427,7 @@ class DoctorTests(IntegrationTestCase):
         self.one(found, "listener websocket", "warning", "expires on", str(cert))
         nowhere = f"127.0.0.1:{free_port(self)}"
         self.one(await examined(listen=nowhere, cert=None, key=None), "listener websocket", "problem",
-                 f"the server runs, and nothing accepts connections on {nowhere}", "log")  # fmt: skip
+                 f"the server is running, but nothing accepts connections on {nowhere}", "log")  # fmt: skip
         await self.stop(server)
         self.one(await examined(cert=None, key=None), "listener websocket", "ok", "is free")
         other, _ = await self.target(Echo)
@@ -441,7 +441,7 @@ class DoctorTests(IntegrationTestCase):
         authenticators = [{"plugin": "identities", "file": str(more)}]
         config = ServerConfig.model_validate({"addr": "127.0.0.1:0", "authenticators": authenticators})
         found = await examine(reactor, File(server=config), str(state), Wish())
-        self.one(found, "clients", "problem", str(more), "no such file", "a start is refused")
+        self.one(found, "clients", "problem", str(more), "no such file", "would not start with it")
         more.write_text('{"version": 1, "clients": []}')
         more.chmod(0o600)
         found = await examine(reactor, File(server=config), str(state), Wish())

@@ -155,7 +155,7 @@ class ServerEgressTests(EgressCase):
         client = self.client(
             server, nodes=(self.node("10.200.0.11", "10.201.0.1", ports=(1,), dial="127.0.0.1"),), name="w"
         )
-        await self.said("leads to 10.200.0.11")
+        await self.said("leads to the nodes 10.200.0.11")
         await self.said("node 10.201.0.1 refused by the server")
         await self.refused(connect(f"10.200.0.12:{target}"), 502, "no client announces it")
         await self.refused(connect("10.201.0.1:1"), 502, "no client announces it")
@@ -364,7 +364,7 @@ class DirectTests(EgressCase):
         self.assertTrue(streams.kick(dialled.conn))
         await self.until(lambda: third.ended, "the end")
         self.assertIn(b"502 Bad Gateway", third.received)
-        self.assertIn(b"an operator has ended it", third.received)
+        self.assertIn(b"ended by an operator", third.received)
         self.assertEqual((server.hub.live, server.hub.outcomes[Outcome.STOPPED]), (0, 3))
 
     async def test_direct_endings(self) -> None:
@@ -382,7 +382,7 @@ class DirectTests(EgressCase):
         await self.until(lambda: reset.ended, "the end")
         await self.said("ended: reset_by_target")
         self.patch(server.hub, "most_visitors", 0)
-        await self.refused(connect(f"127.0.0.1:{target}"), 502, "as many visitors")
+        await self.refused(connect(f"127.0.0.1:{target}"), 502, "limit of visitors")
         server.hub.most_visitors = 100
         last = await self.ask(connect(f"127.0.0.1:{target}"))
         await self.until(lambda: last.received == OK, "the answer")
@@ -430,7 +430,7 @@ class ClientEgressTests(EgressCase):
         self.patch(peer.session, "feed", lambda: None)
         await self.refused(connect(f"n:{target}"), 504, "is away, or brought no leg in time")
         peer.visitors += 10_000
-        await self.refused(connect(f"n:{target}"), 502, "as many visitors as it may")
+        await self.refused(connect(f"n:{target}"), 502, "its limit of visitors")
         peer.visitors -= 10_000
         self.assertTrue(worker.running)
 
@@ -452,7 +452,7 @@ class ClientEgressTests(EgressCase):
         for target in ("n:10250", "10.0.0.1:10250"):
             await self.refused(connect(target), 502, "no client announces it")
             await self.said(f"no client announces {target} (client.nodes), and allow_dial of this client")
-        await self.said("let a client announce it (client.nodes), and allow_dial of this one have `nodes:PORT`")
+        await self.said("have a client announce it (client.nodes), and give this one `nodes:PORT` in its allow_dial")
         await self.refused(connect("127.0.0.1:1"), 502, "connection refused")
 
 

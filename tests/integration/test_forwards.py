@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
@@ -123,7 +125,7 @@ class AddressTests(ForwardCase):
             await self.echoes(self.port(client))
             await self.refused(client, "limit")
             (line,) = [line for line in self.lines()[seen:] if "did not reach" in line]
-            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: he is one more than {words}", line)
+            self.assertIn(f"of client {client.config.name} did not reach {rule[0]}: it is one more than {words}", line)
 
     async def test_too_many_wait(self) -> None:
         """A client's log says so when more visitors wait for a leg than may."""
@@ -132,7 +134,7 @@ class AddressTests(ForwardCase):
         self.patch(client.links.forwards.openers, "place", client.links.forwards._lobby.wait)
         for _ in range(2):
             self.addCleanup(socket.create_connection(("127.0.0.1", self.port(client))).close)
-        await self.said("of forward out is reset: 1 visitors wait for a leg")
+        await self.said("of forward out was reset: 1 visitors wait for a leg")
 
     async def test_plain_not_allowed(self) -> None:
         """A server that allows no plain legs is not asked for any: such a forward runs inside TLS."""
@@ -348,6 +350,54 @@ class RightsTests(ForwardCase):
         await self.until(lambda: server.hub.live == 0, "nobody is left")
         self.assertEqual((made, home.running), ([], True))
 
+    async def test_during_the_lookup(self) -> None:
+        """The address that a name turns out to have is judged by the rules of then, not by those before the lookup."""
+        target, made = await self.target()
+        released, looking = threading.Event(), threading.Event()
+        self.addCleanup(released.set)
+        found = names({"good.example": "127.0.0.1"})
+
+        def look(*asked: Any, **more: Any) -> Any:
+            looking.set()
+            released.wait(60)
+            return found(*asked, **more)
+
+        self.patch(socket, "getaddrinfo", look)
+        both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
+        server = await self.server(allow_dial=both)
+        client = await self.connected(server, self.forward(f"good.example:{target}"))
+        visitor = await self.connect(self.port(client))
+        await self.until(looking.is_set, "the name is looked up")
+        self.allow(server, both[1])
+        released.set()
+        await self.until(lambda: visitor.ended, "he is reset")
+        await self.said("ended: refused (not_allowed)")
+        self.assertEqual((made, server.hub.live), ([], 0))
+
+    async def test_during_the_connect(self) -> None:
+        """The same while the connection to that address is made."""
+        target, made = await self.target()
+        self.patch(socket, "getaddrinfo", names({"good.example": "127.0.0.1"}))
+        both = (f"127.0.0.1:{target}", f"10.0.0.0/8:{target}")
+        server = await self.server(allow_dial=both)
+        client = await self.connected(server, self.forward(f"good.example:{target}"))
+        dialled: list[tuple[Deferred[Any], Any]] = []
+        dial = server.hub.relay.dial
+
+        def slow(*asked: Any) -> Deferred[Any]:
+            dialled.append((Deferred(), dial(*asked)))
+            return dialled[-1][0]
+
+        self.patch(server.hub.relay, "dial", slow)
+        visitor = await self.connect(self.port(client))
+        await self.until(lambda: dialled and made, "the target is connected to")
+        self.allow(server, both[1])
+        told, local = dialled[0]
+        told.callback(await maybeDeferred(lambda: local))
+        await self.until(lambda: visitor.ended and made[0].ended, "both are reset")
+        await self.said("ended: refused (not_allowed)")
+        self.assertEqual((server.hub.live, server.hub.relay.locals), (0, 0))
+
     async def test_nonsense_shields_nobody(self) -> None:
         """A refused OPEN that names no address, on a leg whose opener does not let go of it, keeps nobody else's rights
         from changing."""
@@ -415,19 +465,19 @@ class ListenTests(ForwardCase):
 
         first = await echo()
         path.unlink()
-        await self.until(path.exists, "it is made anew")
+        await self.until(path.exists, "it is made again")
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
         await echo()
         path.unlink()
         path.write_text("precious")
-        await self.said("is not ours any more, and cannot be made anew")
+        await self.said("was taken away and cannot be made again")
         await self.pause(0.1)
         self.assertEqual(path.read_text(), "precious")
-        self.assertEqual(sum("is not ours any more" in line for line in self.lines()), 1)
+        self.assertEqual(sum("was taken away" in line for line in self.lines()), 1)
         path.unlink()
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(str(path))
-        await self.said("it is made anew", 2)
+        await self.said("it is made again", 2)
         await echo()
         first.transport.write(b"!")
         await self.until(lambda: first.received == b"hello!", "the first one's echo")

@@ -77,7 +77,7 @@ class GroupTests(IntegrationTestCase):
             roster = server.hub.groups._groups["api"].roster
             roster.forgive(next(iter(roster)))  # it is tried first again
         self.assertEqual([len(each.received) for each in made], [len(content)] * 3)
-        await self.said("goes from client client-0 to client-1: refused")
+        await self.said("moves from client client-0 to client-1: refused")
         await self.said("of web of client client-1 (group api) ended: completed", 3)
 
     async def test_plain_legs(self) -> None:
@@ -91,7 +91,7 @@ class GroupTests(IntegrationTestCase):
         content = b"x" * 3_000_000 + b"."
         for _ in range(2):
             self.assertEqual(await self.ask(self.port_of(client), content), b"answer to " + content)
-        await self.said("goes from client one to two: refused")
+        await self.said("moves from client one to two: refused")
         self.assertTrue(all(leg.plain for each in server.hub.left for leg in each._legs if leg.opens))
 
     async def test_one_member_by_name(self) -> None:
@@ -194,9 +194,9 @@ class GroupTests(IntegrationTestCase):
         self.patch(Published, "_wished", without)  # an older server ignores the field
         await self.open_client(server, self.mapping(number, remote=port, group="api"), name="one")
         self.client(server, self.mapping(number, remote=port, group="api"), name="two")
-        await self.said("asks for its port alone: the server is of a version that knows no groups", 2)
+        await self.said("requests its port for itself alone: the server's version does not support groups", 2)
         await self.said("port_in_use: another mapping holds port")
-        await self.said("the server is of a version that knows no groups, and gives the port to one client; upgrade it")
+        await self.said("the server's version does not support groups, and gives the port to one client; upgrade it")
         await self.echoes(port)
 
 

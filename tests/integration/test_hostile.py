@@ -121,7 +121,7 @@ class MiddleTests(IntegrationTestCase):
         middle = await self.middle(server.address.port, tls=True)
         client = self.client(middle.port, self.mapping(1))
         await self.said("was refused: auth_failed")
-        await self.said("does not let us in: auth_failed")
+        await self.said("does not let this client in: auth_failed")
         self.assertIsNone(client.link.session)
         self.assertEqual((len(server.hub.sessions), server.hub.peers), (0, {}))
         self.assertIn(b'"hello"', middle.seen)
@@ -202,7 +202,7 @@ class NeverFallsBackTests(IntegrationTestCase):
         server = await self.server(tls=TlsServerConfig(mode="off"))
         client = self.client(server, self.mapping(1))
         await self.said("not connected to the server", 3)
-        await self.said("speaks TLS, and server.tls.mode is off")
+        await self.said("speaks TLS, but server.tls.mode is off")
         self.assertIsNone(client.link.session)
 
     async def test_authorities(self) -> None:

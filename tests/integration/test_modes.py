@@ -33,7 +33,7 @@ class ModeTests(IntegrationTestCase):
         server = await self.server(tls=TlsServerConfig(mode="off"))
         client = self.client(server, self.mapping(1))
         await self.said("not connected to the server", 2)
-        for words in ("not connected to the server", "speaks TLS, and server.tls.mode is off"):
+        for words in ("not connected to the server", "speaks TLS, but server.tls.mode is off"):
             self.assertIn("tls.mode", self.line(words))
             self.assertEqual(len(self.line(words).splitlines()), 1)
         self.assertIn("required is the safe one", self.line("not connected"))
@@ -43,8 +43,8 @@ class ModeTests(IntegrationTestCase):
         """The plain client is told by the server."""
         server = await self.server()
         client = self.client(server, self.mapping(1), tls=TlsClientConfig(mode="off"))
-        await self.said("does not let us in", 2)
-        for words in ("does not let us in: tls_required", "was refused: tls_required"):
+        await self.said("does not let this client in", 2)
+        for words in ("does not let this client in: tls_required", "was refused: tls_required"):
             self.assertIn("client.tls.mode: required", self.line(words))
         self.assertIsNone(client.link.session)
 
@@ -65,7 +65,7 @@ class ModeTests(IntegrationTestCase):
         self.addCleanup(port.stopListening)
         self.client(port.getHost().port, self.mapping(1))
         await self.said("not connected to the server")
-        self.assertIn("is server_addr another program's?", self.line("not connected to the server"))
+        self.assertIn("does server_addr lead to another program?", self.line("not connected to the server"))
 
 
 class PortableModeTests(ModeTests):

@@ -109,7 +109,7 @@ class ProbeTests(IntegrationTestCase):
             (Web, "it answers in clear"),
             (Echo, "it answers in clear"),
             (lambda: Says(b"220 mail.example ESMTP\r\n"), "it answers in clear"),
-            (Closes, "it closes the connection when it is greeted in TLS"),
+            (Closes, "it closes the connection when it is greeted with TLS"),
             (Peer, "no answer in TLS within 0.3 s"),
             (lambda: Says(b"SSH-2.0-OpenSSH_9.2\r\n"), None),
         ):
@@ -157,7 +157,7 @@ class ProbeTests(IntegrationTestCase):
             for name, port in (("tls", tls), ("clear", clear), ("inside", clear))
         ]
         client = await self.open_client(server, *mappings)
-        await self.said("mapping clear has encrypt: false, and its target")
+        await self.said("mapping clear has encrypt: false, but its target")
         self.assertEqual(len(made), 1)
         await self.echoes(self.port_of(client, "clear"))
         assert client.link.session is not None
@@ -166,7 +166,7 @@ class ProbeTests(IntegrationTestCase):
         await self.until(lambda: self.is_open(client), "it is open again")
         await self.echoes(self.port_of(client, "clear"))
         self.assertEqual(sum("does not speak TLS" in line for line in self.lines()), 1)
-        await self.said("outside of gotunnel's TLS, if the server allows it (encrypt: false): tls, clear")
+        await self.said("outside gotunnel's TLS, if the server allows it (encrypt: false): tls, clear")
         self.assertEqual(self.warned(client), ["clear"])
 
     async def test_inside_after_all(self) -> None:
@@ -190,9 +190,9 @@ class ProbeTests(IntegrationTestCase):
         ]
         server = await self.server(allow_plain_legs=True, allow_dial=("127.0.0.1:1-65535",))
         client = await self.open_client(server, forwards=forwards)
-        await self.said("forward clear has encrypt: false, and its target 127.0.0.1:")
+        await self.said("forward clear has encrypt: false, but its target 127.0.0.1:")
         await self.said("it answers in clear")
-        await self.said("forwards outside of gotunnel's TLS (encrypt: false): tls, nobody, clear")
+        await self.said("forwards outside gotunnel's TLS (encrypt: false): tls, nobody, clear")
         self.assertEqual((len(made), len(seen)), (1, 1))
         address = client.links.forwards.address("clear")
         assert isinstance(address, HostPort)

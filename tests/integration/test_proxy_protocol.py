@@ -58,7 +58,7 @@ class WayTests(IntegrationTestCase):
         port = self.port_of(client)
         heard, here, _ = await self.hears(port)
         self.assertEqual(heard, f"PROXY TCP4 127.0.0.1 127.0.0.1 {here.port} {port}\r\nhello".encode())
-        await self.said("goes from client client-0 to client-1: refused")
+        await self.said("moves from client client-0 to client-1: refused")
         self.assertEqual(len(made), 1)
 
     async def test_from_another_client(self) -> None:

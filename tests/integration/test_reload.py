@@ -158,7 +158,7 @@ class ClientTests(ReloadCase):
         await self.until(lambda: self.is_open(client), "the new one is open")
         await self.echoes(self.port_of(client, "three"))
         await self.reset(gone)
-        await self.said("1 visitors of two, which was removed, were cut")
+        await self.said("1 visitors of two, which was removed, were disconnected")
         await self.until(lambda: server.hub.live == client.usage.live == 4, "he is counted at both ends")
         self.assertEqual(server.hub.outcomes[Outcome.DRAINED], 1)
         self.assertEqual(server.hub.outcomes, client.usage.outcomes)
@@ -315,7 +315,7 @@ class ClientTests(ReloadCase):
         server = await self.server()
         target, _ = await self.target()
         client = self.client(server, self.mapping(target), token=OTHER)
-        await self.said("does not let us in")
+        await self.said("does not let this client in")
         lines = await self.reload(client, token=TOKEN)
         self.assertEqual(lines, ("changed, for connections from now on: client.token",))
         await self.until(lambda: self.is_open(client), "it is in")
@@ -405,7 +405,7 @@ class ServerTests(ReloadCase):
         lines = await self.reload(server, token=OTHER)
         self.assertEqual(lines, ("changed: server.token", "clients that may not stay: edge"))
         await self.reset(visitor)
-        await self.said("does not let us in")
+        await self.said("does not let this client in")
         await self.reload(client, token=OTHER)
         await self.until(lambda: client.link.session is not None and self.is_open(client), "it is back")
 
@@ -561,7 +561,7 @@ class FromFileTests(ReloadCase):
         server.watchers.append(told.append)
         report = await server.reload_from_file()
         self.assertEqual((report.applied, report.lines), (False, ("a.yaml:1: one", "a.yaml:2: two")))
-        await self.said("configuration not taken, all stays as it was: a.yaml:2: two")
+        await self.said("configuration rejected, everything stays as it was: a.yaml:2: two")
         self.assertEqual(told, [True, False])
 
     async def test_several_at_once(self) -> None:

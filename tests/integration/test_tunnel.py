@@ -49,7 +49,7 @@ class TrafficTests(IntegrationTestCase):
         server = await self.server(**OFF)
         client = await self.open_client(server, self.mapping(target), **CLIENT_OFF)
         await self.echoes(self.port_of(client))
-        await self.said("without TLS: whoever is on the path can read and change everything")
+        await self.said("without TLS: anybody on the path can read and change everything")
         self.assertEqual(self.seen_encrypted(server, client), [{"web": False}] * 2)
 
     async def test_plain_legs(self) -> None:
@@ -240,7 +240,7 @@ class AwayTests(IntegrationTestCase):
         server = await self.server()
         first = await self.open_client(server, self.mapping(target))
         second = self.client(server, self.mapping(target))
-        await self.said("does not let us in: name_in_use")
+        await self.said("does not let this client in: name_in_use")
         await self.said("another running client calls itself edge")
         self.assertIsNone(second.link.session)
         await self.echoes(self.port_of(first))

@@ -186,7 +186,7 @@ class DatagramTests(UdpTestCase):
         client.link.session.close("for a new one")
         await self.until(lambda: len(asker.got) == MOST_WAITING, "those that waited")
         self.assertEqual(asker.got, [b"%d" % number for number in range(MOST_WAITING)])
-        await self.said("datagrams of mapping dns of client edge are dropped: too many came before the target was")
+        await self.said("datagrams of mapping dns of client edge are dropped: too many arrived before the target was")
 
 
 class PortableDatagramTests(DatagramTests):
@@ -371,7 +371,7 @@ class PortTests(UdpTestCase):
         target, _ = self.service()
         stream, _ = await self.target(Echo)
         client = self.client(server, self.udp(target), self.mapping(stream))
-        await self.said("carries no datagrams (protocol udp): it is of an older version")
+        await self.said("carries no datagrams (protocol udp): its version is older")
         await self.until(lambda: client.link.published.statuses["web"].standing is Standing.OPEN, "the other is open")
         status = client.link.published.statuses["dns"]
         self.assertEqual((status.standing, status.reason), (

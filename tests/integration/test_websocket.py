@@ -263,7 +263,7 @@ class TlsTests(WebSocketTestCase):
         await self.opened(client)
         new_cert, new_key = second.issue("localhost")
         issued.write_bytes(new_cert.read_bytes())
-        await self.said("certificate files have changed and cannot be used as they are")
+        await self.said("certificate files have changed but cannot be used")
         key.write_bytes(new_key.read_bytes())
         await self.said("the new certificate of the listener websocket: SHA-256 ")
         trusted.write_bytes(b"nonsense")
@@ -356,8 +356,8 @@ class ProxyTests(WebSocketTestCase):
         server = await self.start()
         for said[0], why in (
             (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 No\r\n\r\n", "HTTP status 403"),
-            (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000, "speaks no HTTP"),
-            (b"\x05\x00\r\n", "speaks no HTTP"),
+            (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000, "does not speak HTTP"),
+            (b"\x05\x00\r\n", "does not speak HTTP"),
             (b"HTTP/1.1 200", "closed the connection"),
             (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", "HTTP status 302"),
         ):
@@ -580,7 +580,7 @@ class ReasonTests(WebSocketTestCase):
         other, _ = await self.target(Echo)
         transport = {"plugin": "websocket", "tls": False}
         self.client(other, self.mapping(target), transport=transport)
-        await self.said("what answers there speaks no WebSocket")
+        await self.said("what answers there does not speak WebSocket")
 
     def test_contract(self) -> None:
         """What gotunnel has provides the interfaces."""

@@ -102,7 +102,7 @@ class ChineseTests(IntegrationTestCase):
         visitor = await self.connect(self.port_of(first, "down"))
         await self.until(lambda: visitor.ended, "the visitor is reset")
         for words in (
-            "did not reach its target", "refused by the server", "does not let us in", "was refused",
+            "did not reach its target", "refused by the server", "does not let this client in", "was refused",
             "name does not resolve", "connection refused", "speaks version 3", "sits in between", "is down", "tls.mode",
         ):  # fmt: skip
             await self.said(words)

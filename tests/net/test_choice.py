@@ -27,7 +27,7 @@ from tests.processes import DEADLINE, ROOT
 
 LINUX = sys.platform.startswith("linux")
 BUILT = LINUX and find_spec(NATIVE) is not None
-BEST = "it was built, and relay: auto takes it then"
+BEST = "it was built, and relay: auto uses it then"
 NOT_BUILT = "was not built when gotunnel was installed, which takes a C compiler and Python's headers"
 STALE = "was built from other sources than this tree has now; install gotunnel anew (pip install -e .)"
 

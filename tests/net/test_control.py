@@ -67,7 +67,7 @@ class HeartbeatTests(ControlTestCase):
         self.clock.advance(0.2)
         self.assertTrue(self.transport.aborted)
         self.clock.advance(0)
-        self.assertEqual(self.lost, ["nothing was heard for 30 s"])
+        self.assertEqual(self.lost, ["nothing was received for 30 s"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_any_byte_counts(self) -> None:

@@ -90,6 +90,16 @@ class DeadlineTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.over, [("first", 5.0), ("third", 6.0)])
 
+    def test_one_begun_by_another(self) -> None:
+        """What one starts when it strikes does not delay those that are due before that."""
+        self.deadlines.start("first", 5.0, lambda: self.start("later", 15.0))
+        self.clock.advance(1)
+        self.start("second", 5.0)
+        for _ in range(20):
+            self.clock.advance(1)
+        self.assertEqual(self.over, [("second", 6.0), ("later", 20.0)])
+        self.assertEqual((len(self.deadlines), self.clock.getDelayedCalls()), (0, []))
+
     def test_a_bug_in_one(self) -> None:
         """One that raises takes no other with it."""
 

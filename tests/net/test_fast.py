@@ -3,8 +3,10 @@ trial's reactor, where each descriptor is one of the reactor's. Its own loop is 
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+from typing import Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
@@ -14,6 +16,9 @@ from twisted.trial.unittest import TestCase
 from gotunnel.core.outcome import Outcome
 from gotunnel.interfaces import IRelay
 from gotunnel.net import pathwatch, sockets
+from gotunnel.wire.legs import data_header
+from gotunnel.wire.legstate import End, State
+from tests.relay_breaches import OPENED
 from tests.relay_contract import RelayContract
 from tests.relay_link import abort, digest_of, push, until, was_reset
 from tests.relay_stage import MIB, RelayStage
@@ -53,6 +58,26 @@ class FastRelayTests(RelayContract, TestCase):
             self.assertTrue(await deferToThread(was_reset, far))
             await self.outcome(link, outcome, outcome)
         await link.stop()
+        await self.at_base()
+
+    async def test_closed_at_the_first_byte(self) -> None:
+        """An owner that closes the leg when the first byte comes, here one of many through a pipe: what was in the pipe
+        reaches nobody else."""
+        lone = await self.lone(End.OPENER)
+        relay: Any = lone.relay
+        lone.visit()
+        await lone.reaches(State.DIALLING)
+        lone.send(OPENED + data_header(100_000))
+        await until(lambda: lone.leg._left == 100_000, "the header is there")
+        self.patch(lone.owner, "leg_first_byte", lambda leg: leg.close())
+        lone.send(bytes(100_000))
+        await lone.reaches(State.CLOSED)
+        pipes = relay._tools.pipes
+        pipe = pipes.borrow()
+        self.assertRaises(BlockingIOError, os.read, pipe.reader, 1)
+        self.assertEqual(pipe.held, 0)
+        pipes.give_back(pipe)
+        await lone.stop()
         await self.at_base()
 
     def begun(self, watch: pathwatch.PathWatch) -> list[object]:

@@ -10,8 +10,12 @@ from typing import Any
 from unittest import skipUnless
 
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
-from twisted.trial.unittest import TestCase
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
 
 from gotunnel.address import HostPort
 from gotunnel.errors import DialFailed
@@ -95,3 +99,44 @@ class ItselfTests(TestCase):
         sock.setblocking(False)
         self.patch(relay, "begin", lambda *more: (sock, errno.EINPROGRESS))
         self.assertEqual(await self.dial(), "refused")
+
+
+@implementer(IHostnameResolver)
+class Resolver:
+    """Finds one address, when it is told to."""
+
+    receiver: Any
+
+    def resolveHostName(self, resolutionReceiver: Any, hostName: str, *args: Any, **more: Any) -> Any:
+        """See IHostnameResolver."""
+        self.receiver = resolutionReceiver
+        return resolutionReceiver
+
+    def answer(self) -> None:
+        """Answer what was asked."""
+        self.receiver.addressResolved(IPv4Address("TCP", "192.0.2.7", 0))
+        self.receiver.resolutionComplete()
+
+
+@skipUnless(sys.platform.startswith("linux"), "the fast relay needs Linux")
+class NameTests(SynchronousTestCase):
+    """A target that is a name."""
+
+    def test_one_limit(self) -> None:
+        """The time limit is for the lookup and the connect together: the other end does not wait for longer."""
+        from gotunnel.net.fast import relay
+
+        clock, resolver = MemoryReactorClock(), Resolver()
+        clock.installNameResolver(resolver)
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        self.patch(relay, "begin", lambda *more: (sock, errno.EINPROGRESS))
+        dialled: Any = relay.FastRelay(clock).dial(HostPort("slow.example.com", 443), 10)
+        clock.advance(7)
+        resolver.answer()
+        clock.advance(2.5)
+        self.assertNoResult(dialled)
+        clock.advance(0.5)
+        self.assertEqual(self.failureResultOf(dialled, DialFailed).value.code, "timeout")
+        self.assertEqual(sock.fileno(), -1)
+        self.assertEqual(clock.getDelayedCalls(), [])

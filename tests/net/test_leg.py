@@ -196,13 +196,13 @@ class ClosingTests(LegTestCase):
         self.closing(leg, 1)
         self.assertFalse(self.wire.aborted)
         self.closing(leg, 1)
-        self.assert_given_up(leg, "the other end is gone")
+        self.assert_given_up(leg, "the other end has closed")
 
     def test_streaming(self) -> None:
         """One that streams is lost at once."""
         leg = self.opened()
         self.closing(leg, 1)
-        self.assert_given_up(leg, ("ended", Outcome.LEG_LOST), "the other end is gone")
+        self.assert_given_up(leg, ("ended", Outcome.LEG_LOST), "the other end has closed")
 
 
 class OpenerDeadlineTests(LegTestCase):

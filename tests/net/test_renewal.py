@@ -67,10 +67,10 @@ class RenewalTests(WatchTestCase):
         for _ in range(2):
             self.cert.unlink()
             self.tick()
-            self.assertIn("cannot be used as they are", self.lines()[0])
+            self.assertIn("cannot be used", self.lines()[0])
             self.cert.write_bytes(kept)
             self.tick()
-            said = "certificate files are again as they were when they were loaded: nothing has changed"
+            said = "certificate files are back to what was loaded: nothing has changed"
             self.assertEqual((self.lines(), self.used), ([said], []))
         self.put(*self.authority.issue("x"))
         self.tick()
@@ -95,7 +95,7 @@ class RenewalTests(WatchTestCase):
             self.tick()
         (line,) = self.lines()
         self.assertIn("the key does not belong to the certificate", line)
-        self.assertIn("stays in use", line)
+        self.assertIn("stay in use", line)
         self.assertEqual(self.used, [])
         self.put(None, key)
         self.tick()
@@ -210,7 +210,7 @@ class ExpiryTests(WatchTestCase):
             counts.append(len(found := self.lines()))
         self.assertEqual(counts, [0] * 7 + [1] * 16)
         self.assertIn("the certificate expired on", found[0])
-        self.assertIn("renew it; who checks it refuses it (cert.pem)", found[0])
+        self.assertIn("renew it; peers that check it refuse it (cert.pem)", found[0])
 
     def test_at_the_start(self) -> None:
         """What is near, past or still to come is said at once."""

@@ -124,7 +124,7 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
         await self.until(lambda: status.standing is Standing.REFUSED, "a refusal")
         self.assertIn("the server's access policy has no answer", status.reason)
         self.assertEqual(self.failures(), 0)  # it is no defect of anybody's that needs a traceback
-        await self.said("the access policy policy has no answer to publish, which means no: no answer within 0.05 s")
+        await self.said("the access policy policy has no answer to publish, which counts as no: no answer within")
         before = len(self.pending())
         await self.until(lambda: len(self.pending()) > before, "the client asks again")
         self.assertLess(len(self.pending()), 10)  # and not once for each of 64 ports
@@ -189,7 +189,7 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
             self.assertTrue(visitor.was_reset)
         self.assertEqual((len(made), server.hub.outcomes[Outcome.DENIED]), (served, 5))
         self.assertEqual(self.failures(), len(FAILS))
-        await self.said("of client edge is reset: not\\non Sundays (")
+        await self.said("of client edge was reset: not\\non Sundays (")
         await self.change(server, enter="wait")
         visitor = await self.connect(port)
         visitor.transport.write(b"early")
@@ -227,7 +227,7 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
         self.patch(access, "PATIENCE", 0.05)
         visitor = await self.connect(self.port_of(client))
         await self.until(lambda: server.hub.outcomes[Outcome.DENIED], "he is denied")
-        await self.said("the access policy policy has no answer to enter, which means no: no answer within 0.05 s")
+        await self.said("the access policy policy has no answer to enter, which counts as no: no answer within 0.05 s")
         self.patch(access, "PATIENCE", 60.0)
         visitor = await self.connect(self.port_of(client))
         await self.until(lambda: len(self.pending()) == 3, "the question")
@@ -265,7 +265,7 @@ class AccessTests(ReactorPlaceTestCase, IntegrationTestCase):
         await self.until(lambda: server.hub.outcomes[Outcome.DENIED] == 60, "they are denied")
         await self.until(lambda: len(made) == 50, "the others are served")
         self.assertEqual(self.failures(), 5)
-        self.assertEqual(sum("is reset: the server's access policy" in line for line in self.lines()), 5)
+        self.assertEqual(sum("was reset: the server's access policy" in line for line in self.lines()), 5)
         for each in visitors:
             each.hang_up()
         await self.until(lambda: not server.hub.live, "all are gone")

@@ -148,6 +148,7 @@ class OptionTests(ClientTestCase):
             ("[pg_isready, -p, 5432]", ("pg_isready", "-p", "5432")),
             ("\"test -e '/a b'\"", ("test", "-e", "/a b")),
             ("['true', 'yes']", ("true", "yes")),
+            ("[tail, -n, +5, -0, 1.10, -1.0, 0.5, 010]", ("tail", "-n", "+5", "-0", "1.10", "-1.0", "0.5", "010")),
         ):
             health = self.health(f"{{type: command, command: {text}}}")
             assert health is not None and isinstance(health.options, CommandOptions)
@@ -159,7 +160,7 @@ class OptionTests(ClientTestCase):
             ("[]", "names no program"),
             ("''", "is empty"),
             ("\"echo 'x\"", "has a quote that is not closed"),
-            ("[{a: 1}]", "holds something that is no text"),
+            ("[{a: 1}]", "holds something that is not text"),
             ("{a: 1}", "a group of keys is not a command"),
         ):
             found = self.refused(f"mappings: [{{local: 80, remote: 80, health: {{type: command, command: {text}}}}}]")

@@ -90,14 +90,14 @@ class OptionsTests(PlaceTestCase, ClientTestCase):
             "server: asks about clients that show their token: htpasswd",
             "server: asks about ports, dials and visitors: networks",
             "server: asks which port a mapping gets that names none: sticky",
-            "server: tells of each visitor: metrics",
+            "server: reports each visitor to: metrics",
         ):
             self.assertIn(line, lines)
         pin = "sha256:HgzT7CzTvx3pL3ArkxqunE/HZBaQO6hH9XN3RI4ErDQ="
         client = f"{CLIENT}  local_ports: 22\n  bearer: true\n  tls: {{pin: '{pin}'}}\n  observers: metrics\n"
         lines = explain(self.load(client))
         self.assertIn("client edge-07: shows its token to that server", lines)
-        self.assertIn("client edge-07: tells of each visitor: metrics", lines)
+        self.assertIn("client edge-07: reports each visitor to: metrics", lines)
 
     def test_mistakes(self) -> None:
         """All at once, each with its key, its line and its cure; no value that may be a secret is quoted."""
@@ -110,7 +110,7 @@ class OptionsTests(PlaceTestCase, ClientTestCase):
         self.assertEqual(said["level"], ("12 is not between 1 and 9", "write a whole number from 1 to 9"))
         self.assertIn("is not what the plugin acme takes: ", said["colour"][0])
         self.assertEqual(said["colour"][1], "write red or green")
-        self.assertEqual(said["colou"], ("is no option of the plugin acme", "did you mean colour?"))
+        self.assertEqual(said["colou"], ("is not an option of the plugin acme", "did you mean colour?"))
         self.assertEqual(said["even"], ("is not what the plugin acme takes: it is odd", "write an even number"))
         self.assertEqual(said["key"][1], "what proves it")
         self.assertNotIn("s3cret", str(found))
@@ -137,9 +137,9 @@ class OptionsTests(PlaceTestCase, ClientTestCase):
     def test_own_keys_stay(self) -> None:
         """Keys of http are none of tcp, as ever; and what a model made is no key."""
         ((key, why, _),) = self.wrong("        type: tcp\n        level: 3\n")
-        self.assertEqual((key, why), ("level", "is no key that is known here"))
+        self.assertEqual((key, why), ("level", "is not a known key"))
         ((key, why, _),) = self.wrong("        type: http\n        options: {}\n")
-        self.assertEqual((key, why), ("options", "is no key that is known here"))
+        self.assertEqual((key, why), ("options", "is not a known key"))
 
     def test_difference(self) -> None:
         """Another option is another health: a running client takes it up at once."""

@@ -219,7 +219,7 @@ class TokenTests(KeysTestCase):
         for _ in range(3):
             world.hub.expire()
         self.assertFalse(client.transport.gone)
-        self.assertEqual(sum("authenticator token has changed and cannot be used" in line for line in self.lines()), 1)
+        self.assertEqual(sum("authenticator token has changed but cannot be used" in line for line in self.lines()), 1)
         self.file("token", FOURTH)
         world.hub.expire()
         self.assertEqual([each.transport.gone for each in (client, other)], [True, False])
@@ -232,9 +232,9 @@ class TokenTests(KeysTestCase):
         world = self.serving({"plugin": "token", "token_file": self.file("token", THIRD)})
         world.login("one", token=THIRD)
         world.login("two")
-        self.assertFalse(any("one token serves several" in line for line in self.lines()))
+        self.assertFalse(any("several clients use one token" in line for line in self.lines()))
         world.login("three")
-        self.assertTrue(any("one token serves several" in line for line in self.lines()))
+        self.assertTrue(any("several clients use one token" in line for line in self.lines()))
 
     def test_overheard(self) -> None:
         """A token that clients of version 1 send in clear opens nothing else, whoever would know it."""
@@ -300,7 +300,7 @@ class IdentitiesTests(KeysTestCase):
         for _ in range(3):
             world.hub.expire()
         self.assertFalse(two.transport.gone)
-        self.assertEqual(sum("has changed and cannot be used" in line for line in self.lines()), 1)
+        self.assertEqual(sum("has changed but cannot be used" in line for line in self.lines()), 1)
         Path(path).unlink()
         world.hub.expire()
         self.assertFalse(two.transport.gone)
@@ -362,7 +362,7 @@ class OthersTests(KeysTestCase):
                 self.refused(world, "edge", TOKEN)
             self.patch(self.ring, "fails", ())
             world.login("theirs", token=FOURTH)
-            said = [line for line in self.lines() if f"the authenticator ring has failed in {what}" in line]
+            said = [line for line in self.lines() if f"the authenticator ring failed in {what}" in line]
             self.assertEqual(len(said), 1, said)
         self.assertNotIn(FOURTH, "\n".join(self.lines()))
 
@@ -391,7 +391,7 @@ class ConfigTests(FileTestCase):
         server = file.server
         assert server is not None
         self.assertEqual([(each.plugin, each.shown) for each in server.authenticators], [("token", False)])
-        told = "server: lets in, beside those of its own clients and token, by their keys: token"
+        told = "server: also lets in, by their keys, what these plugins know: token"
         self.assertIn(told, explain(file))
         found = self.problem(f"{SERVER}  authenticators: {{plugin: token}}\n")
         self.assertEqual((found.key, found.wrong), ("server.authenticators[0].token_file", "is missing"))

@@ -365,7 +365,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         token in place of showing it is refused, and nobody is asked."""
         server, tls = await self.begun({"token": "another-token-altogether"})
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
-        await self.said("does not let us in: auth_failed: the client name or the token is wrong")
+        await self.said("does not let this client in: auth_failed: the client name or the token is wrong")
         await self.stop(client)
         asked = len(judges().asked)
         self.client(server, self.mapping(1), token=SHOWN, tls=tls, name="other")
@@ -376,7 +376,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         """Where nobody can say, nobody is let in, and that costs the address nothing."""
         server, tls = await self.begun({"how": "wait"}, handshake_timeout=0.3)
         self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
-        await self.said("does not let us in: internal: the server cannot have the token judged now", times=2)
+        await self.said("does not let this client in: internal: the server cannot have the token judged now", times=2)
         self.assertEqual(server.hub.usage.refused["auth_failed"], 0)
 
     async def test_comes_and_goes(self) -> None:
@@ -403,7 +403,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         config = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]})
         server, tls = await self.begun({"token": SHOWN}, clients=config.clients)
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
-        await self.said("does not let us in: auth_failed")
+        await self.said("does not let this client in: auth_failed")
         await self.stop(client)
         self.assertEqual(judges().asked, [])
 
@@ -418,7 +418,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         line = next(line for line in self.lines() if "pin sha256:" in line)
         tls = TlsClientConfig.model_validate({"pin": line.partition("pin ")[2].partition(",")[0]})
         client = self.client(server, self.mapping(1), bearer=True, token=SHOWN, tls=tls)
-        await self.said("does not let us in: auth_failed")
+        await self.said("does not let this client in: auth_failed")
         await self.stop(client)
         self.assertEqual(judges().asked, [])
 
@@ -429,7 +429,7 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         client = await self.open_client(server, self.mapping(target), bearer=True, token=SHOWN, tls=tls)
         visitor = await self.echoes(self.port_of(client))
         await self.until(lambda: visitor.ended, "the visitor is cut")
-        await self.said("; nothing, if it was meant to go; else ask the authenticator judge, who had let it in")
+        await self.said("; else ask the authenticator judge, which had let it in")
         await self.until(lambda: len(judges().asked) > 1, "it was asked again")
 
     async def test_removed(self) -> None:
@@ -454,8 +454,8 @@ class RunningTests(ReactorPlaceTestCase, IntegrationTestCase):
         clients = ServerConfig.model_validate({"clients": [{"name": "edge", "token": TOKEN}]}).clients
         await server.reload(server.hub.config.model_copy(update={"clients": clients}))
         await self.until(lambda: visitor.ended, "the visitor is cut")
-        await self.said("is cut (127.0.0.1:")
-        await self.said("does not let us in: auth_failed")
+        await self.said("was disconnected (127.0.0.1:")
+        await self.said("does not let this client in: auth_failed")
 
     async def test_token_of_a_file(self) -> None:
         """A token that others give out is read anew each time; one that cannot be read is said, and tried again."""

@@ -253,7 +253,7 @@ class OwnTests(FileTestCase):
             ("[metrics, logg]", "server.observers[1]", "'logg' is not one of log, metrics, usage"),
             ("{plugin: log}", "server.observers[0].file", "is missing"),
             ("{file: x}", "server.observers[0].plugin", "is missing"),
-            ("{plugin: metrics, file: x}", "server.observers[0].file", "is no option of the plugin metrics"),
+            ("{plugin: metrics, file: x}", "server.observers[0].file", "is not an option of the plugin metrics"),
             ("3", "server.observers", "is not a list"),
         ):
             found = self.problem(f"{SERVER}  observers: {text}\n")

@@ -78,7 +78,7 @@ class ConfiguredTests(PlaceTestCase, FileTestCase):
         for text, key, why in (
             ("quick", "server.relay", "'quick' is not one of auto, portable, fast, native, acme"),
             ("{plugin: acme, loud: 7}", "server.relay.loud", "is not what the plugin acme takes: "),
-            ("3", "server.relay", "3 is no plugin"),
+            ("3", "server.relay", "3 is not a plugin"),
         ):
             found = self.problem(f"{SERVER}  relay: {text}\n")
             self.assertEqual(found.key, key)

@@ -122,8 +122,8 @@ class StoppedAtScaleTests(LossTestCase):
             for tunnel in (clients[length], servers[length]):
                 for program in (tunnel.server, tunnel.client):
                     self.assertEqual(program.count(r"\blost\b"), 0, program.said)
-        self.assertEqual(clients[40].server.count("lost .*nothing was heard for 30 s"), 1)
-        self.assertEqual(servers[40].client.count("lost: nothing was heard for 30 s"), 1)
+        self.assertEqual(clients[40].server.count("lost .*nothing was received for 30 s"), 1)
+        self.assertEqual(servers[40].client.count("lost: nothing was received for 30 s"), 1)
         away.client = away.start_client()
         away.client.wait_for("mapping web open")
         back = time.monotonic()

@@ -67,7 +67,7 @@ class SharedOutTests(SynchronousTestCase):
         """Two control ports, two that may be it, and one that is nobody's, each in one line."""
         for names, words in (
             (("control", "control"), "FileDescriptorName=control"), (("a", "b"), "FileDescriptorName=control"),
-            (("control", "web"), "(web), where no listener of the configuration listens"),
+            (("control", "web"), "(web), but no listener of the configuration listens"),
         ):  # fmt: skip
             with self.assertRaises(ActivationError) as caught:
                 shared_out([self.held(name) for name in names], ADDR, [self.listener(HostPort(HERE, 1))])

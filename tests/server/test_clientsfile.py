@@ -103,7 +103,7 @@ class ClientsFileTests(SynchronousTestCase):
             (lambda: broken(good.replace(b'"keys"', b'"kyes"')), "clients[0].keys: is missing"),
             (lambda: self.path.chmod(0o644), "can be read or changed by others (mode 0644)"),
             (self.path.unlink, "cannot be read: no such file or directory"),
-            (lambda: self.refuse("the client a stands here and under server.clients too"), "under server.clients too"),
+            (lambda: self.refuse("the client a is listed here and under server.clients too"), "server.clients too"),
         ):
             harm()
             self.clock.pump([INTERVAL] * 4)

@@ -114,7 +114,7 @@ class ChangeTests(SynchronousTestCase):
         done = self.change(added(client("edge")))
         stopped = self.file.stop()
         self.assertNoResult(stopped)
-        self.assertIn("stops", str(self.failureResultOf(self.change(added(client("late"))), ClientRefused).value))
+        self.assertIn("is stopping", str(self.failureResultOf(self.change(added(client("late"))), ClientRefused).value))
         self.reactor.work.pop()()
         self.successResultOf(done)
         self.successResultOf(stopped)

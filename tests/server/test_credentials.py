@@ -99,7 +99,7 @@ class TableTests(SynchronousTestCase):
         made = credentials({"name": "a", "token": TOKEN, "disabled": True})
         error = self.assertRaises(ConfigError, made.table, [identity("a", OTHER_TOKEN)], Path("x.json"))
         self.assertEqual(
-            str(error), "x.json: the client a stands here and under server.clients too; remove one of the two"
+            str(error), "x.json: the client a is listed here and under server.clients too; remove one of the two"
         )
 
 

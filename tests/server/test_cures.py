@@ -15,7 +15,7 @@ class CureTests(SynchronousTestCase):
         not."""
         self.assertIn("compare its name and its token", refusal_cure("auth_failed", "the token is wrong"))
         for code, reason, has in (
-            ("internal", "the server cannot have the token judged now; its log says more", "this log ahead"),
+            ("internal", "the server cannot have the token judged now; its log says more", "preceding lines"),
             ("auth_failed", "the client certificate is not for edge but for other", "server.tls.client_ca"),
             ("tls_required", "this server wants TLS", "tls.mode"),
             ("protocol_error", "a connection begins with hello or leg", "one release"),

@@ -255,6 +255,33 @@ class EnrolmentTests(SynchronousTestCase):
         it.slow[0].callback(None)
         self.assertEqual((transport.heard(), it.reception.strangers, it.opens(token)), ([], 0, [False]))
 
+    def test_slow_end(self) -> None:
+        """While its token is stored here the client is not too late. Whether it has joined is logged once, when that is
+        known, also if it has disconnected."""
+        for leaves, fails in ((False, False), (True, False), (False, True), (True, True)):
+            said: list[Any] = []
+            globalLogPublisher.addObserver(said.append)
+            it = World(joining())
+            transport, _ = it.come()
+            it.slow = []
+            transport.say(Enrolled())
+            if leaves:
+                transport.lose()
+            it.clock.advance(TIME + 1)
+            self.assertFalse(transport.gone)
+            if fails:
+                it.fails = ConfigError([Problem("clients.json", None, "", "cannot be written", "mend it")])
+            it.slow[0].callback(None)
+            it.clock.advance(0)
+            if not leaves:
+                last = transport.heard()[-1]
+                self.assertIsInstance(last, Error if fails else Enrolled)
+            lines = [line for line in map(str, map(formatEvent, said)) if " joined" in line]
+            expected = "has not joined (192.0.2.1:" if fails else "has joined from"
+            self.assertEqual([expected in line for line in lines], [True], lines)
+            self.assertEqual(it.opens(ONCE), [fails])
+            globalLogPublisher.removeObserver(said.append)
+
     def test_cannot_store(self) -> None:
         """A file that cannot be changed: no token is sent, or its end is not claimed; the log says why."""
         it = World(joining())

@@ -87,8 +87,8 @@ class PolicyTests(GroupTestCase):
         self.assertEqual(self.join(self.one), "ok")
         visitor = self.it.relay.port(8080).visit("198.51.100.7:5000")
         self.assertEqual((visitor.aborted, self.outcomes()), (True, {"denied": 1}))
-        (line,) = self.lines("is reset: ")
-        said = "of web of client one is reset: visitors from 198.51.100.7 are denied (server.access.deny)"
+        (line,) = self.lines("was reset: ")
+        said = "of web of client one was reset: visitors from 198.51.100.7 are denied (server.access.deny)"
         self.assertIn(said, line)
         self.assertFalse(self.it.relay.port(8080).visit("192.0.2.7:5000").aborted)
 
@@ -310,7 +310,7 @@ class ServingTests(GroupTestCase):
         leg.finish(Outcome.REFUSED)
         self.assertEqual((visitor.aborted, self.opens(), self.it.hub.live), (False, [1, 1], 1))
         self.assertEqual(leg.opened[0].conn, other.opened[0].conn)
-        self.assertEqual(len(self.lines("goes from client")), 1)
+        self.assertEqual(len(self.lines("moves from client")), 1)
         other.answer()
         other.finish()
         for _ in range(3):
@@ -590,6 +590,20 @@ class ServingTests(GroupTestCase):
         successor = self.it.login("one", instance=b"one")
         self.assertEqual(self.join(successor), "ok")
         self.assertEqual((self.visitors(), self.it.relay.listens), ([1, 1], 1))
+        legs = [successor.bring_leg(), self.two.bring_leg()]
+        self.assertEqual([len(leg.opened) for leg in legs], [1, 1])
+        self.assertEqual([v.aborted for v in visitors], [False, False])
+
+    def test_takeover_while_a_leg_is_tried(self) -> None:
+        """A leg that is closed with its session while it is tried is no sign that its client is away."""
+        self.b.lose()
+        self.it.clock.advance(11)
+        visitors = [self.port.visit() for _ in range(2)]
+        self.assertEqual((self.a.probes, self.visitors()), (1, [1, 1]))
+        successor = self.it.login("one", instance=b"one")
+        self.assertEqual(self.join(successor), "ok")
+        self.assertEqual((self.a.closed, self.visitors()), (True, [1, 1]))
+        self.assertEqual(self.lines("goes from client"), [])
         legs = [successor.bring_leg(), self.two.bring_leg()]
         self.assertEqual([len(leg.opened) for leg in legs], [1, 1])
         self.assertEqual([v.aborted for v in visitors], [False, False])

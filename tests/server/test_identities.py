@@ -69,7 +69,8 @@ class ChangeTestCase(ServerTestCase):
         error = next(message for message in client.heard() if isinstance(message, Error))
         self.assertEqual((error.code, error.reason), ("auth_failed", f"this client may not stay: {why}"))
         self.assertTrue(client.transport.gone)
-        (line,) = [line for line in self.lines() if line.startswith("client edge is cut (192.0.2.1:") and why in line]
+        (line,) = [line for line in self.lines() if line.startswith("client edge was disconnected (192.0.2.1:") and
+        why in line]
         self.assertIn("gotunnel client list", line)
 
 

@@ -107,6 +107,25 @@ class GuessTests(RefusalTestCase):
         client.transport.lose()
         self.assertTrue(self.refused(world))
 
+    def test_only_refused_are_counted(self) -> None:
+        """Legs that are let in from a refused address do not count as refused; who tries to log in there does, once."""
+        world = self.world()
+        client = world.login()
+        client.heard()
+        early = world.connect()
+        for _ in range(4):
+            self.guess(world)
+        for _ in range(2):
+            client.bring_leg()
+        hello = b'{"type":"hello","v":2,"min_v":2,"client":"x","nonce":"' + b"A" * 43 + b'"}'
+        world.connect().say_json(hello)
+        self.assertEqual(world.prove(early)[1], [])
+        client.transport.lose()
+        self.assertTrue(self.refused(world))
+        world.clock.advance(60)
+        (over,) = self.lines("let in again")
+        self.assertEqual(over, "connections from 192.0.2.1 are let in again; 3 were refused")
+
     def test_legs_only(self) -> None:
         """Whoever comes in because a client is connected from there cannot log in."""
         world = self.world()

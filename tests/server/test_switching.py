@@ -23,7 +23,7 @@ from gotunnel.wire.messages import (
     Unregister,
 )
 from tests.server.test_groups import GroupTestCase
-from tests.server.world import Client, ServerTestCase, World
+from tests.server.world import TOKEN, Client, ServerTestCase, World, identity
 
 WEB = MappingRequest("web", 8080)
 
@@ -151,7 +151,7 @@ class SwitchingTests(ServerTestCase):
         switch(self.it, off=True)
         self.client.say(Unregister(9, ("web",)))
         self.turn()
-        gone = ("edge", "web", Shown.OFF, "switched off by an operator; its client does not ask for it now")
+        gone = ("edge", "web", Shown.OFF, "switched off by an operator; its client does not request it now")
         self.assertIn(gone, self.shown())
         self.client.transport.lose()
         self.it.clock.advance(GRACE + 1)
@@ -161,6 +161,26 @@ class SwitchingTests(ServerTestCase):
         self.assertEqual(self.shown(), [])
         self.it.login(instance=b"two").publish(8080)
         self.assertEqual(self.ports(), [8080])
+
+    def test_queued(self) -> None:
+        """While another port of the client closes, whatever waits for that has its effect in turn: a mapping that was
+        switched on is not opened anew as off, and the last word of two operators holds."""
+        self.client.register(WEB, MappingRequest("other", 8090))
+        for words in ((True, False), (False, True), (True, False, True)):
+            switch(self.it, off=not words[0])
+            self.client.heard()
+            self.client.say(Unregister(1000, ("other",)))
+            for off in words:
+                Deferred.fromCoroutine(switch_mapping(self.it.hub, None, "web", off=off))
+            self.client.say(Register(1001, (MappingRequest("web", 8081),), True))
+            for _ in range(8):
+                self.it.clock.advance(0)
+            mapping = self.it.hub.peers["edge"].mappings["web"]
+            self.assertEqual((mapping.off, bool(self.it.hub.switched_off)), (words[-1], words[-1]), words)
+            self.assertEqual(self.ports(), [] if words[-1] else [8081])
+            *_, answer = (message for message in self.client.heard() if isinstance(message, RegisterResp))
+            self.assertEqual(answer.results[0].shut, SWITCHED_OFF if words[-1] else None)
+            self.client.register(WEB, MappingRequest("other", 8090))
 
     def test_target_down(self) -> None:
         """Switched on while the target is down it stays closed until that is up; and the reason of each is shown."""
@@ -303,6 +323,40 @@ class ForwardNewsTests(ServerTestCase):
             self.home.register(MappingRequest("web", 8081, clients=clients))
             self.home.register(MappingRequest("web", 8080, clients=clients))
         self.assertEqual([self.one.heard(), self.two.heard()], [[], [self.off]])
+
+    def test_may_reach_it_now(self) -> None:
+        """A client that may reach the mapping only since it is off is told then, once: its rights have changed, or the
+        mapping's `clients`."""
+        names = ("home", "one", "two", "old")
+        denied = [identity(name, TOKEN, allow_dial=[] if name == "one" else ["mapping:*/*"]) for name in names]
+        self.it.clients_are(*denied)
+        switch(self.it, off=True)
+        self.assertEqual(self.heard(), [[], [], [], []])
+        allowed = [identity(name, TOKEN, allow_dial=["mapping:*/*"]) for name in names]
+        for _ in range(2):
+            self.it.clients_are(*allowed)
+        self.assertEqual(self.heard(), [[], [self.off], [], []])
+        for _ in range(2):
+            self.home.register(MappingRequest("web", 8080, clients=("*",)))
+        self.assertEqual(self.heard(), [[], [], [self.off], []])
+        switch(self.it, off=False)
+        self.assertEqual(self.heard(), [[], [self.on], [self.on], []])
+
+    def test_two_at_once(self) -> None:
+        """Of two operators whose words take effect in one go the last one holds, and that is what is told last."""
+        self.home.register(MappingRequest("web", 8080, clients=("one",)), MappingRequest("other", 8090))
+        for words in ((True, False), (False, True)):
+            switch(self.it, off=not words[0])
+            told = [self.on if words[0] else self.off, *self.one.heard()]
+            self.home.say(Unregister(1000, ("other",)))
+            for off in words:
+                Deferred.fromCoroutine(switch_mapping(self.it.hub, None, "web", off=off))
+            for _ in range(8):
+                self.it.clock.advance(0)
+            told += self.one.heard()
+            self.home.heard()
+            self.assertEqual(told[-1], self.off if words[-1] else self.on, words)
+            self.home.register(MappingRequest("web", 8080, clients=("one",)), MappingRequest("other", 8090))
 
     def test_gone(self) -> None:
         """Nothing is said to a session that has ended, and nothing is kept of it."""

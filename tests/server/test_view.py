@@ -13,10 +13,11 @@ from gotunnel.core.logins import Accepted
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.rights import Rights
 from gotunnel.core.view import MappingState, SessionState, plain
+from gotunnel.server.credentials import Credentials
 from gotunnel.server.guests import Guest
 from gotunnel.server.kicking import kick_client
 from gotunnel.server.view import ServerView
-from gotunnel.wire.messages import Error, MappingRequest, Ping, Pong
+from gotunnel.wire.messages import Error, MappingRequest, Nodes, Ping, Pong, RegisterResp
 from gotunnel.wire.messages import MappingState as State
 from tests.server.world import OTHER_TOKEN, ServerTestCase, World, identity
 
@@ -82,6 +83,37 @@ class ViewTests(ServerTestCase):
         self.it.clock.advance(0)
         (found,) = self.view.mappings()
         self.assertEqual((found.state, found.reason), (MappingState.DOWN, "it is on fire"))
+
+    def test_nodes(self) -> None:
+        """A session shows the nodes that it leads to and those that are refused, by the rights of now; while the client
+        is away, as long as visitors may wait for it; and nothing where nobody announces any."""
+        shown = lambda: [(each.nodes, each.refused_nodes) for each in self.view.sessions()]  # noqa: E731
+        self.assertEqual(shown(), [([], {})])
+        why = "its allow_nodes on the server does not name it"
+        self.client.say(Nodes(9, ("n-1", "N-2", "10.0.0.7", "n-1")))
+        self.assertEqual(shown(), [([], dict.fromkeys(("n-1", "N-2", "10.0.0.7"), why))])
+        self.allow("n-*")
+        self.assertEqual(shown(), [(["n-1", "N-2"], {"10.0.0.7": why})])
+        self.client.transport.lose()
+        self.assertEqual(shown(), [(["n-1", "N-2"], {"10.0.0.7": why})])
+        self.client = self.it.login()
+        self.client.publish(8080)
+        self.assertEqual(shown(), [([], {})], "it has come back without any")
+
+    def test_answers_about_nodes(self) -> None:
+        """What is shown is what the client is told."""
+        self.allow("n-*")
+        self.client.say(Nodes(9, ("n-1", "m-1")))
+        (answer,) = [m for m in self.client.heard() if isinstance(m, RegisterResp)]
+        (found,) = self.view.sessions()
+        told = {result.name: (result.status, result.reason or "") for result in answer.results}
+        self.assertEqual(told, {"n-1": ("ok", ""), "m-1": ("fail", found.refused_nodes["m-1"])})
+
+    def allow(self, *nodes: str) -> None:
+        """Let clients announce these nodes from now on."""
+        config = self.it.config.model_copy(update={"allow_nodes": nodes})
+        self.it.hub.use_config(config, Credentials(config, frozenset()))
+        self.it.hub.identities_changed(self.it.hub.credentials.table(()))
 
     def test_streams(self) -> None:
         """A visitor on a leg and one who waits are both listed, with the bytes of the first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import SecretStr
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 
@@ -13,7 +14,7 @@ from gotunnel.net.patience import LOOK
 from gotunnel.server.draining import ServerDraining
 from gotunnel.server.hub import Hub
 from gotunnel.wire.legstate import State
-from gotunnel.wire.messages import Drain, DrainOk, LegsFailed, MappingRequest
+from gotunnel.wire.messages import Drain, DrainOk, LegsFailed, MappingRequest, Register
 from tests.server.world import TOKEN, ServerTestCase
 
 
@@ -417,6 +418,38 @@ class StopTests(ServerTestCase):
         self.stop(10.0)
         (result,) = self.client.register(MappingRequest("late", 8081))
         self.assertEqual((result.status, result.code), ("fail", "limit"))
+        self.assertEqual(self.it.relay.ports, [])
+
+    def test_slow_port(self) -> None:
+        """A port that is being opened, and waits for the access policy, does not keep those of other clients open."""
+        other, late = self.it.login("other"), self.it.login("late")
+        other.publish(8082, "api")
+        vetting: Deferred[None] = Deferred()
+        self.patch(self.it.hub, "vetter", lambda *names: lambda port: vetting)
+        for client, port in ((self.client, 8083), (late, 8084)):
+            client.say(Register(99, (MappingRequest("slow", port),), True))
+        self.stop(10.0)
+        self.assertEqual([port.port for port in self.it.relay.ports], [8080])
+        self.busy.finish()
+        vetting.callback(None)
+        self.it.clock.pump([0, 0, 0, LOOK, 0])
+        self.assertEqual((self.it.relay.ports, self.doors_closed), ([], 1))
+
+    def test_nothing_opens_for_newcomers(self) -> None:
+        """While visitors wait for their legs the control port is open: a client that connects then publishes nothing,
+        nor does one that was there, and was forgotten since."""
+        other = self.it.login("other")
+        other.publish(8082, "api")
+        self.port.visit()
+        self.port.visit()
+        self.stop(10.0)
+        other.transport.lose()
+        for _ in range(4):
+            self.it.clock.advance(0)
+        for name in ("late", "other"):
+            self.assertNotIn(name, self.it.hub.peers)
+            (result,) = self.it.login(name, b"two").register(MappingRequest("web", 8081))
+            self.assertEqual((result.status, result.code), ("fail", "limit"), name)
         self.assertEqual(self.it.relay.ports, [])
 
     def test_in_time_of_grace(self) -> None:

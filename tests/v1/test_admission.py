@@ -44,7 +44,7 @@ class RefusalTests(ServerTestCase):
             self.assertIn("not enabled", await self.refusal(server, token=token))
         leg = await GoClient(self, server.address.port, 10022).leg()
         self.assertIn("not enabled", await self.refused(leg))
-        await self.said("which is off: refused (server.v1.enabled: true would let it in)")
+        await self.said("which is off: refused (set server.v1.enabled: true to allow it)")
 
     async def test_token(self) -> None:
         """A wrong token, none, one of another length and that of version 2 are refused in the Go server's words."""
@@ -273,7 +273,7 @@ class ConversationTests(ServerTestCase):
         server = await self.v1_server()
         client = await self.go_client(server)
         await self.until(lambda: client.control.ended, "the drop")
-        await self.said("nothing was heard for 0.3 s")
+        await self.said("nothing was received for 0.3 s")
         again = GoClient(self, client.server, client.remote)
         self.assertEqual(await again.register(), OK)
 

@@ -83,7 +83,7 @@ class RegisterTests(ClientTestCase):
             )
             self.assertEqual((message["type"], message["protocol"], message["name"]), ("register", "tcp", "edge"))
         await self.echoes(one.remote_port)
-        await self.said("spoken to in version 1: the token and all that visitors say cross the network in clear")
+        await self.said("spoken to in version 1: the token and all traffic of visitors cross the network in clear")
         self.assertFalse(any(V1_TOKEN in str(event) for event in self.log))
 
     async def test_leg(self) -> None:
@@ -447,7 +447,7 @@ class EndTests(ClientTestCase):
         self.assertGreater(server.controls[0].of("ping")[0]["time"], 1_700_000_000)
         server.pongs = False
         await self.until(lambda: server.controls[0].ended, "the client gives up")
-        await self.said("nothing was heard for 0.6 s")
+        await self.said("nothing was received for 0.6 s")
         server.pongs = True
         await self.until(lambda: len(server.controls) >= 2, "it is back")
         await self.opened(client)
@@ -466,7 +466,7 @@ class EndTests(ClientTestCase):
         visitor.transport.write(b", again")
         await self.until(lambda: visitor.received == b"hello, again", "the echo while it drains")
         await self.until(lambda: visitor.ended, "the cut")
-        await self.said("1 visitors were cut")
+        await self.said("1 visitors were disconnected")
         await self.said("client stopped")
 
     async def test_stop_during_a_lookup(self) -> None:

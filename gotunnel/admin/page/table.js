@@ -10,7 +10,8 @@ const SHORT = 24; // characters of a text that is not to be broken into lines
 
 /**
  * `section` gets a title and a table. A column is {id, title, sort(row), cell(row)[, figure]}; a cell is {text} with
- * perhaps {badge, below, hover}. `actions(row)` returns buttons: {word, label, danger, act}. `key(row)` tells rows apart.
+ * perhaps {badge, below, hover, also}; the search finds `also`. `actions(row)` returns buttons: {word, label, danger,
+ * act}. `key(row)` tells rows apart.
  */
 export class Table {
   constructor(section, { id, title, columns, key, actions, empty, tools, heading }) {
@@ -82,7 +83,7 @@ export class Table {
   #matches(row) {
     if (!this.words || this.words.length === 0) return true;
     const cells = this.columns.map((column) => column.cell(row));
-    const text = cells.map((cell) => `${cell.text} ${cell.below ?? ""}`).join(" ").toLowerCase();
+    const text = cells.map((cell) => `${cell.text} ${cell.below ?? ""} ${cell.also ?? ""}`).join(" ").toLowerCase();
     return this.words.every((word) => text.includes(word));
   }
 

@@ -36,6 +36,17 @@ function carried(field, title) {
   return figure(field, title, (row) => row[field], (row) => ({ text: bytes(row[field]) }));
 }
 
+function nodes(word, names, reason) {
+  const some = names.slice(0, 3).join(", "), rest = names.length - 3;
+  return names.length ? say(word, { nodes: rest > 0 ? `${some} +${rest}` : some, reason }) : "";
+}
+
+/** The state of a session, with the nodes that are refused. */
+function standing(row) {
+  const refused = Object.keys(row.refused_nodes);
+  return state({ ...row, reason: row.reason || nodes("nodesRefused", refused, row.refused_nodes[refused[0]]) });
+}
+
 /** Clients at a server, servers at a client. `acts` does things: {kick, leave}. */
 export function sessionsTable(server, acts) {
   return {
@@ -45,8 +56,11 @@ export function sessionsTable(server, acts) {
     empty: () => say(server ? "emptyClients" : "emptyServers"),
     columns: [
       { id: "name", title: server ? "client" : "server", sort: (row) => row.name,
-        cell: (row) => ({ text: row.name, hover: row.agent || undefined }) },
-      stateColumn(),
+        cell: (row) => {
+          const also = row.nodes.join(" "), hover = `${row.agent ?? ""} ${also}`.trim() || undefined;
+          return { text: row.name, hover, below: nodes("nodes", row.nodes), also };
+        } },
+      { ...stateColumn(), cell: standing },
       ...(server ? [{ id: "from", title: "columnFrom", sort: (row) => row.address, cell: (row) => ({ text: row.address }) }] : []),
       since(),
       figure("trip", "columnTrip", (row) => row.round_trip, (row) => ({ text: short(row.round_trip) })),

@@ -34,8 +34,8 @@ async def check_datagrams(reactor: Any, check: str, target: HostPort, timeout: f
         found = await _ask(reactor, check, target, host, timeout)
         if not found:
             return [note(check, Sentence(
-                "nobody refuses datagrams to {target}; whether a service answers there, only its own protocol can tell "
-                "(health with type: command)",
+                "nothing refuses datagrams to {target}; whether a service answers there, only its own protocol can "
+                "tell (health with type: command)",
                 target=target,
             ))]  # fmt: skip
     return found
@@ -48,7 +48,7 @@ async def _ask(reactor: Any, check: str, target: HostPort, host: str, timeout: f
         "{target}: its system says that nobody listens there (UDP)", target=target
     ), "start the service, or correct the mapping's local")  # fmt: skip
     no_way = problem(check, Sentence(
-        "{target}: a system on the way says that it lets nothing through (UDP)", target=target
+        "{target}: a router or firewall on the way refuses the packets (UDP)", target=target
     ), "look at the firewalls, that of the target's machine first, or correct the mapping's local")  # fmt: skip
 
     def hear(said: Finding | None) -> None:
@@ -78,4 +78,4 @@ async def _ask(reactor: Any, check: str, target: HostPort, host: str, timeout: f
 
 
 def _unreached(check: str, failed: DialFailed) -> Finding:
-    return problem(check, str(failed), CURES.get(failed.code, "see that this machine can reach it"))
+    return problem(check, str(failed), CURES.get(failed.code, "make sure that this machine can reach it"))

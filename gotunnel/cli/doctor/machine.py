@@ -41,7 +41,7 @@ def _found(limit: int | None, streams: int | None) -> list[Finding]:
     said = Sentence("{limit} file descriptors for a program of this shell, enough for about {most} visitors at a time",
                     limit=limit, most=most)  # fmt: skip
     if streams is not None and streams > most:
-        too_many = Sentence("server.limits.streams is {streams}, and there are {said}", streams=streams, said=said)
+        too_many = Sentence("server.limits.streams is {streams}, but there are {said}", streams=streams, said=said)
         return [problem("nofile", too_many, CURE)]
     if limit < LOW:
         return [warning("nofile", said, CURE)]

@@ -62,7 +62,7 @@ def judge_apiserver(
     found = _dates(check, shown, now, "`kubeadm certs renew apiserver`, then restart kube-apiserver (not run)")
     if not names:
         said = Sentence("the kube-apiserver's certificate is for {names}", names=listed)
-        hint = "--name says by which name it is to be reached"
+        hint = "give --name to say by which name it is reached"
         return [*found, note(check, Sentence.joined("; ", (said, hint)))]
     missing = [name for name in names if not _covers(shown, name)]
     for name in missing:
@@ -103,7 +103,7 @@ def judge_kubelet(
         if itself:
             said = Sentence("{said}, which is the node itself: kube-apiserver cannot verify it", said=said)
             return [*found, warning(check, said, ROTATE)]
-        return [*found, note(check, Sentence.joined("; ", (said, "--kubelet-ca FILE says whether it verifies")))]
+        return [*found, note(check, Sentence.joined("; ", (said, "give --kubelet-ca FILE to have it verified")))]
     try:
         refusal = _chain_problem(chain, load_authorities(ca), now)
     except TlsFilesError as broken:

@@ -74,8 +74,8 @@ async def _served(reactor: Any, check: str, address: HostPort, runs: bool | None
     except DialFailed:
         if not runs:
             return bound(check, address, KEY)
-        said = Sentence("the server runs, and nothing accepts connections on {address}", address=address)
-        return problem(check, said, "read its log: it says why, or it began with another configuration")
+        said = Sentence("the server is running, but nothing accepts connections on {address}", address=address)
+        return problem(check, said, "read its log: it says why, or that it started with another configuration")
     if runs is False:
         return taken(check, address, KEY)
     return ok(check, Sentence("{address} accepts connections", address=address))
@@ -90,7 +90,7 @@ def _certified(check: str, cert: Path, key: Path) -> Finding:
     if wrong is None:
         return ok(check, Sentence("its certificate is valid until {until:%Y-%m-%d %H:%M} UTC ({file})",
                                   until=dates(pair.leaf)[1], file=cert))  # fmt: skip
-    cure = "put a new one into that file: a server that runs takes it up; clients check this one"
+    cure = "put a new one into that file, which a running server picks up; clients check this one"
     return warning(check, Sentence("{problem} ({file})", problem=wrong, file=cert), cure)
 
 

@@ -66,7 +66,7 @@ def _certificate(config: ServerConfig, state: str | None) -> tuple[KeyPair | Non
                 none = Sentence("none yet: the server makes one at its first start ({file})", file=own)
                 return None, [ok(check, none)]
             pair = load_pair(own, own)
-            said = Sentence("of the server's own making, pin {pin} ({file})", pin=spki_pin(pair.leaf), file=own)
+            said = Sentence("self-made, pin {pin} ({file})", pin=spki_pin(pair.leaf), file=own)
             return pair, [ok(check, said)]
         pair = load_pair(tls.cert, tls.key)
     except (TlsFilesError, OSError) as broken:
@@ -76,7 +76,7 @@ def _certificate(config: ServerConfig, state: str | None) -> tuple[KeyPair | Non
         said = Sentence("valid until {until:%Y-%m-%d %H:%M} UTC, pin {pin} ({file})", until=dates(pair.leaf)[1],
                         pin=spki_pin(pair.leaf), file=tls.cert)  # fmt: skip
         return pair, [ok(check, said)]
-    cure = "put a new one into that file: a server that runs takes it up; until then clients with tls.ca refuse it"
+    cure = "put a new one into that file, which a running server picks up; until then clients with tls.ca refuse it"
     return pair, [warning(check, Sentence("{problem} ({file})", problem=wrong, file=tls.cert), cure)]
 
 
@@ -86,11 +86,12 @@ def _clients(config: ServerConfig, state: str | None) -> list[Finding]:
     try:
         filed = filed_clients(config, folder)
     except (ConfigError, OSError) as broken:
-        return [problem("clients", _unread(broken), Sentence("mend {path}: the server does not take it up", path=path))]
+        return [problem("clients", _unread(broken), Sentence("repair {path}: the server does not accept it",
+                        path=path))]
     try:
         check_authenticators(config)
     except GotunnelError as broken:
-        cure = "mend that file, or correct server.authenticators: a start is refused"
+        cure = "repair that file, or correct server.authenticators: the server would not start with it"
         return [problem("clients", _unread(broken), cure)]
     if config.token is None and not config.clients and not filed and not config.authenticators:
         cure = "`gotunnel client add NAME --print-join` makes one"

@@ -42,10 +42,10 @@ async def check_mapping(reactor: Any, config: ClientConfig, mapping: MappingConf
     except DialFailed as failed:
         return [problem(check, str(failed), _cure(failed, target))]
     except GotunnelError as unwell:
-        cure = "see what is wrong with the service, or correct health: until then its public port is closed"
+        cure = "find out what is wrong with the service, or correct health: until then its public port is closed"
         said = Sentence("{target} is reached, and its health check fails: {reason}", target=target, reason=unwell)
         return [problem(check, said, cure)]
-    found = [ok(check, Sentence("{target} is well", target=target) if mapping.health
+    found = [ok(check, Sentence("{target} is healthy", target=target) if mapping.health
                 else Sentence("{target} accepts connections", target=target))]  # fmt: skip
     if mapping.protocol == "udp":
         return found  # the rest is about TLS
@@ -83,10 +83,11 @@ async def check_forward(reactor: Any, forward: ForwardConfig, wish: Wish) -> lis
         said = Sentence("nothing serves {listen}: {failed}", listen=listen, failed=failed)
         return [warning(check, said, "start the client, or read its log")]
     if reset:
-        said = Sentence("who connects to {listen} is reset: nobody is led to {dial}", listen=listen, dial=forward.dial)
+        said = Sentence("visitors of {listen} are reset: they cannot be led to {dial}",
+                        listen=listen, dial=forward.dial)
         cure = "read the client's log: it names who refuses, the server, the other client or the target"
         return [problem(check, said, cure)]
-    found = found or [ok(check, Sentence("{listen} accepts connections, and does not reset who says nothing",
+    found = found or [ok(check, Sentence("{listen} accepts connections, and does not reset a silent one",
                                          listen=listen))]  # fmt: skip
     ports = {each.port for each in (forward.dial, listen) if isinstance(each, HostPort)}
     if APISERVER in ports:
@@ -156,7 +157,8 @@ async def _ask_for_tls(reactor: Any, check: str, mapping: MappingConfig) -> list
         return [warning(check, str(failed), "run it again")]
     if words is None:
         return []
-    said = Sentence("encrypt: false is for what is TLS already, and of {target} {words}", target=target, words=words)
+    said = Sentence("encrypt: false is for traffic that is TLS already, but {target} {words}",
+                    target=target, words=words)
     return [warning(check, said, "remove encrypt: false, or the visitors' bytes cross the network in clear")]
 
 
@@ -172,6 +174,6 @@ def _cure(failed: DialFailed, target: Address) -> str:
     if isinstance(target, UnixPath):
         return "start the service, and let the client's user open its socket"
     if failed.code == "refused":
-        return Sentence("start the service, or let it listen on {target}, or correct the mapping's local",
+        return Sentence("start the service, or have it listen on {target}, or correct the mapping's local",
                         target=target)  # fmt: skip
-    return CURES.get(failed.code, "see that this machine can reach it, or correct the mapping's local")
+    return CURES.get(failed.code, "make sure that this machine can reach it, or correct the mapping's local")

@@ -36,11 +36,11 @@ AHEAD = "{here}, and the server's clock is {seconds:.3f} s ahead of this one (wi
 BEHIND = "{here}, and the server's clock is {seconds:.3f} s behind this one (within {off:.3f} s)"
 UP = "{mbits:.1f} Mbit/s up ({mib:.1f} MiB in {seconds:.2f} s)"
 DOWN = "{mbits:.1f} Mbit/s down ({mib:.1f} MiB in {seconds:.2f} s)"
-LOST_UP = "of {count} bytes up not all had arrived after {seconds:.1f} s"
-LOST_DOWN = "of {count} bytes down not all had arrived after {seconds:.1f} s"
+LOST_UP = "of {count} bytes up, not all had arrived after {seconds:.1f} s"
+LOST_DOWN = "of {count} bytes down, not all had arrived after {seconds:.1f} s"
 LOST_CURE = (
-    "if small messages pass and large ones do not, it is the MTU: try `ping -M do -s 1372` to the server, and set a "
-    "smaller one on this machine's way to it; else the line is that slow, or blocked"
+    "if small messages pass and large ones do not, it is the MTU: try `ping -M do -s 1372` to the server, and set "
+    "a smaller one on this machine's route to it; otherwise the line is that slow, or blocked"
 )
 MOST_SKEW = 5.0
 """The largest difference in seconds between two clocks that is not reported."""
@@ -69,7 +69,7 @@ def judge(config: ClientConfig, at: HostPort, login: Login, now: datetime.dateti
 def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetime) -> list[Finding]:
     if config.tls.mode == "off":
         cure = "set tls.mode: required on both sides, unless the network between them is secret"
-        return [warning("tls", "off: whoever is on the path reads and changes everything", cure)]
+        return [warning("tls", "off: anybody on the path can read and change everything", cure)]
     shown = login.certificate
     if shown is None:
         return []
@@ -78,8 +78,8 @@ def _tls(config: ClientConfig, at: HostPort, login: Login, now: datetime.datetim
                     subject=printable(shown.subject.rfc4514_string()), pin=spki_pin(shown), until=until,
                     how=_checked_by(config))  # fmt: skip
     if config.tls.ca is not None and until - now < SOON:
-        cure = Sentence("renew the server's certificate before {until:%Y-%m-%d %H:%M} UTC: then client.tls.ca refuses "
-                        "it", until=until)  # fmt: skip
+        cure = Sentence("renew the server's certificate before {until:%Y-%m-%d %H:%M} UTC: client.tls.ca refuses "
+                        "it after that", until=until)  # fmt: skip
         return [warning("tls", said, cure)]
     return [ok("tls", said)]
 
@@ -102,8 +102,8 @@ def _authentication(config: ClientConfig, at: HostPort, login: Login) -> Finding
         return ok("login", said)
     code = getattr(refused, "code", "")
     if code == "name_in_use":
-        said = Sentence("{at} takes the token and says that the client {name} is connected: all that follows a login "
-                        "is not measured while it runs", at=at, name=config.name)  # fmt: skip
+        said = Sentence("{at} accepts the token and says that the client {name} is connected: the checks that "
+                        "follow a login cannot be made while it runs", at=at, name=config.name)  # fmt: skip
         return ok("login", said)
     if isinstance(refused, Unreachable) and config.transport is not None:
         # Something on the way has refused, and the server has heard nothing of it.
@@ -147,7 +147,7 @@ def _throughput(login: Login) -> list[Finding]:
             return []
         if isinstance(login.leg, GotunnelError):
             return [note("throughput", "not measured: there is no leg")]
-        why = "not wished" if login.can_measure else "the server is of a version that does not take part in it"
+        why = "not wanted" if login.can_measure else "the server's version does not take part in it"
         return [note("throughput", Sentence("not measured: {why}", why=why))]
     if isinstance(found, NotMeasured):
         return [note("throughput", Sentence("not measured: {why}", why=found))]

@@ -15,7 +15,7 @@ __all__ = ["find_way", "knock"]
 
 CURES = {
     "refused": "no program listens there: start the server, or correct the address",
-    "timeout": "a firewall on the way drops it, or the machine is down: let this machine reach that port",
+    "timeout": "a firewall on the way drops the packets, or the machine is down: let this machine reach that port",
     "unreachable": "correct the address, or this machine's routes",
     "unknown_host": "correct the name, or its DNS",
     "no_fds": "raise `ulimit -n`",
@@ -48,7 +48,7 @@ async def find_way(reactor: Any, server: HostPort, timeout: float) -> tuple[list
                             milliseconds=seconds * 1000)  # fmt: skip
             found.append(ok("connect", said))
     for refusal in refusals:
-        cure = CURES.get(refusal.code, "see that this machine can reach it")
+        cure = CURES.get(refusal.code, "make sure that this machine can reach it")
         if reached:
             other = "or take that address out of the name, or write the other one into client.server_addr"
             cure = Sentence.joined("; ", (cure, other))

@@ -29,8 +29,8 @@ FOLDERS = ("/run/gotunnel", "/var/lib/gotunnel")
 """Where the units in etc/systemd and the container images keep their sockets."""
 PATTERN = "gotunnel-{role}*.sock"
 NOTHING = (
-    "no gotunnel answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder (--state) "
-    "or the socket (--socket)"
+    "no gotunnel process answers: none runs here, or its socket is elsewhere: name its file (-c), its state folder "
+    "(--state) or the socket (--socket)"
 )
 
 
@@ -86,12 +86,12 @@ class Process:
             raise Unasked(Sentence("{path}: {reason}", path=self.path, reason=failed), failed.errno or 0) from None
         except (http.client.HTTPException, ValueError):
             raise Unasked(Sentence(
-                "{path}: what answers there is no gotunnel, or it ended meanwhile", path=self.path
+                "{path}: what answers there is not gotunnel, or it has ended meanwhile", path=self.path
             )) from None
         finally:
             connection.close()
         if not isinstance(answer, dict):
-            raise Unasked(Sentence("{path}: what answers there is no gotunnel", path=self.path))
+            raise Unasked(Sentence("{path}: what answers there is not gotunnel", path=self.path))
         if "error" in answer:
             raise Unasked(printable(answer["error"], 500), response.status)
         return answer
@@ -113,7 +113,7 @@ def found(where: Where, env: Mapping[str, str] = os.environ, lang: str | None = 
     lang = of_environment(env).name if lang is None else lang
     if where.socket is not None:
         return [Process(where.socket.removeprefix("unix:"), lang)]
-    paths = _named(where) if where.config is not None else _looked_for(where, env)
+    paths = _named(where, env) if where.config is not None else _looked_for(where, env)
     living: list[Process] = []
     denied = ""
     for path in dict.fromkeys(paths):
@@ -131,9 +131,18 @@ def _of_another(path: str) -> Sentence:
     return Sentence("{path} belongs to another user: ask as that user, or as root (sudo)", path=path)
 
 
-def _named(where: Where) -> list[str]:
+def _folders(where: Where, env: Mapping[str, str]) -> list[Path]:
+    """Return where sockets may be. Whoever names a state folder does not mean a process of the system, which might then
+    be drained in place of one that does not run."""
+    first = env.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    folders = [Path(first)] if first else []
+    folders += [state_path(where.state, env)]
+    return folders if where.state is not None else [*folders, *map(Path, FOLDERS)]
+
+
+def _named(where: Where, env: Mapping[str, str]) -> list[str]:
     file = load(str(where.config), clients_elsewhere=True)
-    state, paths = state_path(where.state), []
+    folders, paths = _folders(where, env), []
     for role, section in (("server", file.server), ("client", file.client)):
         if section is None or where.role not in (None, role):
             continue
@@ -143,16 +152,12 @@ def _named(where: Where) -> list[str]:
             paths.append(section.admin.socket.path)
             continue
         name = socket_name(role, file.client.name if file.client is not None and role == "client" else None)
-        paths += [str(folder / name) for folder in (state, *map(Path, FOLDERS))]
+        paths += [str(folder / name) for folder in folders]
     return paths
 
 
 def _looked_for(where: Where, env: Mapping[str, str]) -> Iterable[str]:
-    first = env.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    folders = [Path(first)] if first else []
-    folders += [state_path(where.state, env)]
-    if where.state is None:
-        folders += map(Path, FOLDERS)
+    folders = _folders(where, env)
     for role in ("server", "client") if where.role is None else (where.role,):
         for folder in folders:
             try:

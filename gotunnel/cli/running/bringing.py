@@ -131,7 +131,7 @@ class Door(ServerFactory):
 
 def bring(path: str, port: int, or_another: bool, say: Callable[[HostPort], None]) -> None:
     """Bring the socket at `path` to a port until Ctrl-C. If that port is taken and `or_another` is set, use another
-    one. `say` gets the address. Raises PortUnavailable."""
+    one. `say` gets the address. Raises PortUnavailable, and the OSError of `say`: nobody would know the link."""
     from twisted.internet import reactor as found
 
     reactor: Any = found
@@ -144,5 +144,16 @@ def bring(path: str, port: int, or_another: bool, say: Callable[[HostPort], None
                 what = Sentence("{at}: {reason}", at=HostPort(HOST, port), reason=taken.socketError)
                 raise PortUnavailable("port_in_use", what) from None
             listening = reactor.listenTCP(0, door, interface=HOST)
-        reactor.callWhenRunning(say, HostPort(HOST, listening.getHost().port))
+        unsaid: list[OSError] = []
+
+        def tell() -> None:
+            try:
+                say(HostPort(HOST, listening.getHost().port))
+            except OSError as failed:
+                unsaid.append(failed)
+                reactor.stop()
+
+        reactor.callWhenRunning(tell)
         reactor.run()
+        for failed in unsaid:
+            raise failed

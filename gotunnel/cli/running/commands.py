@@ -17,10 +17,10 @@ Function = Callable[..., Any]
 def _where(command: Function) -> Function:
     """Add the options that say which process to ask."""
     options = (
-        click.option("--role", type=click.Choice(("server", "client")), help="Ask only this one."),
+        click.option("--role", type=click.Choice(("server", "client")), help="Ask only this process."),
         click.option("-c", "--config", metavar="FILE", help="The configuration of the process to ask."),
-        click.option("--state", metavar="DIR", help="Its folder for state."),
-        click.option("--socket", metavar="PATH", help="Its admin socket."),
+        click.option("--state", metavar="DIR", help="The process's state folder."),
+        click.option("--socket", metavar="PATH", help="The process's admin socket."),
     )
     for option in reversed(options):
         command = option(command)
@@ -28,19 +28,19 @@ def _where(command: Function) -> Function:
 
 
 @click.command(cls=Command)
-@click.option("--streams", is_flag=True, help="Show each visitor, too.")
-@click.option("--events", is_flag=True, help="Show what has happened lately, too.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--streams", is_flag=True, help="Also show each visitor.")
+@click.option("--events", is_flag=True, help="Also show recent events.")
+@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option("--interval", metavar="SECONDS", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each process.")
 @click.option("--ready", is_flag=True, help="Print only what is wrong; exit code 1 unless all are ready.")
-@click.option("--client", metavar="NAME", help="With --ready, of a server: this client must be connected, too.")
+@click.option("--client", metavar="NAME", help="With --ready, on a server: this client must be connected, too.")
 @_where
 def status(
     streams: bool, events: bool, watch: bool, interval: float, as_json: bool, ready: bool, client: str | None,
     **where: Any,
 ) -> None:  # fmt: skip
-    """Show how the server or client that runs here is: who is connected, what is published, who visits.
+    """Show the state of the server or client that runs here: connections, mappings and visitors.
 
     Exit code 0 if it answers, 1 if nothing does, 2 for a mistake on the command line.
     """
@@ -48,7 +48,7 @@ def status(
     from gotunnel.cli.running.status import Wish, show_ready, show_status
 
     if client is not None and not ready:
-        raise click.UsageError("--client belongs to --ready")
+        raise click.UsageError("--client can only be used with --ready")
     if ready:
         show_ready(Where(**where), client)
     else:
@@ -60,9 +60,9 @@ def status(
 @click.option("--stream", metavar="ID", help="Only reset this visitor, by the id that the log and --streams show.")
 @_where
 def kick(name: str | None, stream: str | None, **where: Any) -> None:
-    """End the session of a client, NAME, with all its visitors; asked of a client, that with its server, NAME.
+    """End the session of client NAME, with all its visitors; on a client, end its session with server NAME.
 
-    It may come back, and mostly does; `gotunnel client revoke` keeps a client out.
+    It may come back, and usually does; `gotunnel client revoke` keeps a client out.
     """
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import kick as kick_now
@@ -79,7 +79,7 @@ def mapping() -> None:
 
 def _switch(command: Function) -> Function:
     return click.argument("name")(
-        click.option("--client", metavar="NAME", help="Whose, where several clients have one of that name.")(
+        click.option("--client", metavar="NAME", help="The client, if several have a mapping of that name.")(
             _where(command)
         )
     )
@@ -88,10 +88,10 @@ def _switch(command: Function) -> Function:
 @mapping.command()
 @_switch
 def off(name: str, client: str | None, **where: Any) -> None:
-    """Let nobody new in to mapping NAME. Who is there may finish; the port stays reserved for it.
+    """Accept no new visitors for mapping NAME. Visitors already there may finish; the port stays reserved.
 
-    It is off until `gotunnel mapping on`, or a restart of the process that was asked; a reload does not change it.
-    A server closes the public port that it holds for it; a client has all its servers close it.
+    The mapping stays off until `gotunnel mapping on`, or until the process that was asked restarts; a reload does not
+    change it. A server closes the public port; a client has all its servers close it.
     """
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import switch
@@ -102,7 +102,7 @@ def off(name: str, client: str | None, **where: Any) -> None:
 @mapping.command()
 @_switch
 def on(name: str, client: str | None, **where: Any) -> None:
-    """Let visitors of mapping NAME in again."""
+    """Accept visitors for mapping NAME again."""
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import switch
 
@@ -113,7 +113,7 @@ def on(name: str, client: str | None, **where: Any) -> None:
 @click.argument("level", required=False, type=click.Choice(("debug", "info", "warn", "error")))
 @_where
 def log_level(level: str | None, **where: Any) -> None:
-    """Show the least that is logged, or change it until the process ends."""
+    """Show the log level, or change it until the process ends."""
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import set_level
 
@@ -127,9 +127,10 @@ def log_level(level: str | None, **where: Any) -> None:
 )  # fmt: skip
 @_where
 def drain(timeout: float, **where: Any) -> None:
-    """Let nobody new in, let visitors finish, and wait for that. The process goes on, and serves nobody.
+    """Accept no new visitors, let the present ones finish, and wait until they have. The process keeps running, but
+    serves nobody.
 
-    Exit code 0 if all finished by themselves, 1 if some were cut, or if it cannot be told.
+    Exit code 0 if all visitors finished, 1 if some were disconnected or if that is not known.
     """
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import drain as drain_now
@@ -142,10 +143,10 @@ def drain(timeout: float, **where: Any) -> None:
 @click.command(cls=Command)
 @_where
 def reload(**where: Any) -> None:
-    """Read the configuration file again and go on with what has changed in it, without cutting a visitor; say what that
-    was, and what needs a restart. SIGHUP does the same.
+    """Read the configuration file again and apply what has changed, without disconnecting a visitor; print what
+    changed and what needs a restart. SIGHUP does the same.
 
-    Exit code 0 if the file is taken, 1 if it cannot be used: then nothing has changed.
+    Exit code 0 if the file was accepted, 1 if it cannot be used: then nothing has changed.
     """
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.doing import reload as reload_now
@@ -158,10 +159,11 @@ def reload(**where: Any) -> None:
     "--since", metavar="TIME", default="24h", show_default=True,
     help="A length of time before now (90m, 24h, 7d, 12w), or a date (2026-11-29T14:00).",
 )  # fmt: skip
-@click.option("--until", metavar="TIME", help="The same, for the end; else now.")
+@click.option("--until", metavar="TIME", help="The same, for the end of the time; default: now.")
 @click.option(
     "--by", "ways", multiple=True, type=click.Choice(("mapping", "client", "total", "minute", "hour", "day")),
-    help="What has a row of its own; mapping, if nothing is said. One of the first three can go with one of the last.",
+    help="What gets a row of its own; default: mapping. One of the first three can be combined with one of the "
+         "last.",
 )  # fmt: skip
 @click.option("--client", metavar="NAME", help="Only this client.")
 @click.option("--mapping", metavar="NAME", help="Only this mapping, forward or egress socket.")
@@ -174,7 +176,7 @@ def usage(
 ) -> None:  # fmt: skip
     """Show what mappings and clients have carried: bytes, visitors, failures, and the most visitors at once.
 
-    It asks the server or client that runs here; where none runs it reads the file that one has left.
+    It asks the server or client that runs here; if none runs, it reads the file that one has left.
     """
     import time
 
@@ -197,14 +199,16 @@ def usage(
 
 
 @click.command(cls=Command)
-@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="Bring the page to this port of 127.0.0.1.")
+@click.option(
+    "--port", metavar="PORT", type=click.IntRange(0, 65535), help="Serve the page on this port of 127.0.0.1."
+)
 @_where
 def dashboard(port: int | None, **where: Any) -> None:
-    """Print a link to the page of the server or client that runs here. It lets one browser in, once, within ten
-    minutes.
+    """Print a link to the dashboard of the server or client that runs here. The link logs in one browser, once,
+    within ten minutes.
 
-    Where the process listens on an address (admin.addr) the link leads there. Else, and with --port, this command
-    brings the page to a port of 127.0.0.1 until Ctrl-C.
+    If the process listens on an address (admin.addr), the link leads there. Otherwise, and with --port, this command
+    serves the page on a port of 127.0.0.1 until Ctrl-C.
     """
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.dashboard import show_dashboard

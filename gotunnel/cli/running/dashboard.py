@@ -11,9 +11,8 @@ import click
 from gotunnel.address import HostPort, parse_host_port
 from gotunnel.cli.running.asking import Where
 from gotunnel.cli.running.doing import the_one
-from gotunnel.cli.saying import say
+from gotunnel.cli.saying import errors_of_asking, say
 from gotunnel.errors import Sentence
-from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["link_to", "show_dashboard"]
 
@@ -24,7 +23,7 @@ USUAL_PORT = 17080
 def show_dashboard(where: Where, port: int | None) -> None:
     """Print a link. If the process listens on no address, or `port` is given, also bring the page to a port of this
     machine until Ctrl-C. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/link")
         if answer["addr"] is not None and port is None:
@@ -49,6 +48,6 @@ def _say(at: HostPort, answer: dict[str, Any], env: Mapping[str, str] = os.envir
     click.echo(link_to(at, [], answer["code"]))
     if env.get("SSH_CONNECTION"):
         say(Sentence(
-            "from where you sit: ssh -L {port}:{at} THIS-MACHINE, and then the same link", port=at.port, at=at
+            "from your machine: ssh -L {port}:{at} THIS-MACHINE, then open the same link", port=at.port, at=at
         ), err=True)  # fmt: skip
-    say("Ctrl-C closes it; who comes without the link is told nothing", err=True)
+    say("Ctrl-C closes it; without the link, nothing is shown", err=True)

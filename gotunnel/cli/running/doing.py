@@ -9,9 +9,8 @@ import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
 from gotunnel.cli.running.words import visitors_of
-from gotunnel.cli.saying import say
+from gotunnel.cli.saying import errors_of_asking, say
 from gotunnel.errors import Sentence, printable
-from gotunnel.tap.exits import one_line_errors
 
 __all__ = ["drain", "kick", "reload", "set_level", "switch"]
 
@@ -37,7 +36,7 @@ def the_one(where: Where) -> Process:
 
 def kick(where: Where, name: str | None, stream: str | None) -> None:
     """End a session, or the stream of one visitor. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         process = the_one(where)
         if stream is not None:
             process.post("/v1/kick", stream=stream)
@@ -62,22 +61,22 @@ def kick(where: Where, name: str | None, stream: str | None) -> None:
 
 def switch(where: Where, name: str, client: str | None, *, on: bool) -> None:
     """Switch a mapping on or off. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         answer = the_one(where).post("/v1/mapping", name=name, on=on, **({} if client is None else {"client": client}))
     mapping, owner = printable(answer["mapping"]), printable(answer["client"])
     if on:
         say(Sentence("mapping {mapping} of client {client} is on", mapping=mapping, client=owner))
     else:
         say(Sentence(
-            "mapping {mapping} of client {client} is off: nobody new gets in until `gotunnel mapping on`, or a restart "
-            "of that process",
+            "mapping {mapping} of client {client} is off: no new visitor is accepted until `gotunnel mapping on`, "
+            "or a restart of that process",
             mapping=mapping, client=owner,
         ))  # fmt: skip
 
 
 def set_level(where: Where, level: str | None) -> None:
     """Print the log level of each process, or set it. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         for process in found(where):
             answer = process.post("/v1/log-level", **({} if level is None else {"level": level}))
             was = Sentence(" (was {before})", before=answer["before"]) if level else ""
@@ -87,35 +86,35 @@ def set_level(where: Where, level: str | None) -> None:
 def reload(where: Where) -> None:
     """Let one role read its file again, and print the result. Raises SystemExit: 1 if nothing has changed because the
     file cannot be used."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         answer = the_one(where).post("/v1/reload")
         for line in answer["lines"]:
             say(printable(line, LONGEST_LINE), err=not answer["applied"])
         if not answer["applied"]:
-            raise Unasked("the configuration is not taken, all stays as it was")
+            raise Unasked("the configuration was rejected, everything stays as it was")
 
 
 def drain(where: Where, seconds: float) -> None:
     """Drain a role, and wait for the end. The exit code is 0 if all visitors finished by themselves, else 1. If a drain
     is under way or over, wait for that one. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         process = the_one(where)
         answer = process.post("/v1/drain", seconds=seconds)
         left, live = min(seconds, answer["left"]), visitors_of(answer["live"])
         if not answer["joined"]:
-            begun = Sentence("draining: {visitors} here, with {seconds:g} s to finish", visitors=live, seconds=seconds)
+            begun = Sentence("draining: {visitors} here, {seconds:g} s to finish", visitors=live, seconds=seconds)
         elif answer["over"]:
-            begun = Sentence("this process was drained before; how that ended:")
+            begun = Sentence("this process was drained before, with this result:")
         else:
             begun = Sentence(
-                "a drain is under way already: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
+                "a drain is already in progress: {visitors} here, at most {seconds:.0f} s to finish; waiting for it",
                 visitors=live, seconds=left,
             )  # fmt: skip
         say(begun, err=True)
         cut = _wait(process, answer, left)
         if cut:
-            raise Unasked(Sentence("visitors were cut, because their time was over: {cut}", cut=cut))
-    say("drained: nobody was cut; the process serves nobody now, and can be stopped")
+            raise Unasked(Sentence("visitors were disconnected because their time was over: {cut}", cut=cut))
+    say("drained: no visitor was disconnected; the process serves nobody now and can be stopped")
 
 
 def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
@@ -128,7 +127,7 @@ def _wait(process: Process, answer: dict[str, Any], seconds: float) -> int:
             answer = process.post("/v1/drain")
         except Unasked as gone:
             what = Sentence(
-                "it ended before its drain was over; its log says whether visitors were cut ({gone})",
+                "it ended before its drain was over; its log says whether visitors were disconnected ({gone})",
                 gone=gone,
             )
             raise Unasked(what) from None

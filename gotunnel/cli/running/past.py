@@ -52,7 +52,7 @@ def time_of(text: str, now: float) -> str:
     if read_span(text) is not None or re.fullmatch(r"[0-9]{9,12}(\.[0-9]{1,9})?", text):
         return text
     try:
-        return f"{datetime.fromisoformat(text).timestamp():.0f}"
+        return f"{max(0.0, datetime.fromisoformat(text).timestamp()):.0f}"
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             f"{text!r} is neither a length of time before now (24h, 7d) nor a date (2026-11-29, 2026-11-29T14:00)"
@@ -70,7 +70,7 @@ def show_usage(where: Where, asked: Asked) -> None:
     else:
         _print(answers)
     if any(answer["more"] for answer in answers):
-        say("there is more than this: ask for less time, or for one --client", before=f"{PROGRAM}: ", err=True)
+        say("there is more than is shown: ask for a shorter time, or for one --client", before=f"{PROGRAM}: ", err=True)
         raise SystemExit(FAILED)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from gotunnel.cli.running.asking import Process, Unasked, Where, found
+from gotunnel.cli.saying import errors_of_asking
 from gotunnel.i18n.errors import error_text
 from gotunnel.i18n.language import ENGLISH, of_environment
-from gotunnel.tap.exits import FAILED, one_line_errors
+from gotunnel.tap.exits import FAILED
 
 __all__ = ["Wish", "show_ready", "show_status"]
 
@@ -34,7 +35,7 @@ class Wish:
 
 def show_status(where: Where, wish: Wish) -> None:
     """Print the state; with `watch`, until Ctrl-C. Raises SystemExit."""
-    with one_line_errors(PROGRAM):
+    with errors_of_asking(PROGRAM):
         if wish.watch is None:
             statuses = _all(where, wish)
             if wish.as_json:
@@ -51,17 +52,24 @@ def show_ready(where: Where, client: str | None) -> None:
     """Print what is wrong, and exit with 1 unless every process is ready. For health checks."""
     from gotunnel.cli.running.tables import said_of
 
-    query = {} if client is None else {"client": client}
     well = True
-    with one_line_errors(PROGRAM):
-        for process in found(where):
-            answer = process.get("/readyz", **query)
+    with errors_of_asking(PROGRAM):
+        processes = found(where)
+        servers = [] if client is None or len(processes) == 1 else list(filter(_is_server, processes))
+        for process in processes:
+            # A client only answers about itself. It is asked nevertheless, and refuses, if there is no server.
+            whose = {} if client is None or (servers and process not in servers) else {"client": client}
+            answer = process.get("/readyz", **whose)
             well = well and bool(answer.get("ready"))
             for finding in answer.get("findings", []):
                 if not finding["ok"]:
                     click.echo(said_of(finding, of_environment()), err=True)
     if not well:
         raise SystemExit(FAILED)
+
+
+def _is_server(process: Process) -> bool:
+    return bool(process.get("/v1/status")["role"]["role"] == "server")
 
 
 def _all(where: Where, wish: Wish) -> list[dict[str, Any]]:
@@ -106,7 +114,7 @@ def _watch(where: Where, wish: Wish, seconds: float) -> None:
 
     from gotunnel.cli.running.tables import picture
 
-    console, said = Console(highlight=False), of_environment()
+    console, said = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH), of_environment()
     before: dict[str, tuple[float, int, int]] = {}
 
     def look() -> RenderableType:

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from gotunnel.cli.running.nodes import nodes_of, refusal_of
 from gotunnel.cli.running.words import COLOURS, bytes_of, seconds_of, since
 from gotunnel.errors import Sentence, printable
 from gotunnel.i18n.language import ENGLISH, Language
@@ -21,7 +22,8 @@ MOST_ROWS = 200
 """Rows of one table; JSON has no such limit."""
 
 
-SESSIONS = ("STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS", "VISITORS", "WAITING", "LEGS", "WHY")
+SESSIONS = ("STATE", "FROM", "SINCE", "ROUND TRIP", "LAST PONG", "MAPPINGS", "VISITORS", "WAITING", "LEGS", "NODES",
+            "WHY")  # fmt: skip
 MAPPINGS = ("STATE", "AT", "TARGET", "VISITORS", "SERVED", "UP", "DOWN", "WHY")
 STREAMS = ("STREAM", "CLIENT", "MAPPING", "VISITOR", "STATE", "SINCE", "UP", "DOWN")
 TITLES = (*SESSIONS, *MAPPINGS, *STREAMS, "SERVER")
@@ -36,6 +38,7 @@ GAP = 3
 """Cells between two columns of a table."""
 SPARE = (
     ("SERVED",), ("UP", "DOWN"), ("WAITING", "LEGS"), ("ROUND TRIP", "LAST PONG"), ("FROM", "TARGET"), ("SINCE", "AT"),
+    ("NODES",),
 )  # fmt: skip
 """What is dropped first if there is no room for all columns. `--json` has all of them."""
 
@@ -108,7 +111,8 @@ class _Picture:
                 printable(each["name"]), self._state(each["state"]), printable(each["address"]) if server else "",
                 self._text(since(each["age"])), self._text(seconds_of(each["round_trip"])),
                 self._text(seconds_of(each["pong_age"])), str(each["mappings"]), str(each["streams"]),
-                str(each["pending"] or ""), f"{legs['idle'] + legs['busy']}", self._reason(each),
+                str(each["pending"] or ""), f"{legs['idle'] + legs['busy']}", self._text(nodes_of(each)),
+                self._why(each),
             ))  # fmt: skip
         return _Table(("CLIENT" if server else "SERVER", *SESSIONS), rows, self._said)
 
@@ -146,7 +150,7 @@ class _Picture:
 
     def _events(self, events: list[dict[str, Any]]) -> RenderableType:
         if not events:
-            return Text(self._said.sentence("nothing has happened"))
+            return Text(self._said.sentence("no events"))
         from datetime import datetime
 
         text = Text()
@@ -164,6 +168,12 @@ class _Picture:
     def _reason(self, each: dict[str, Any], age: float | None = None) -> Text:
         said = self._said.sentence(printable(each["reason"], 300))
         return Text(said if age is None else said + self._said.sentence(Sentence(" (for {age})", age=since(age))))
+
+    def _why(self, session: dict[str, Any]) -> Text:
+        reason, refusal = self._reason(session), refusal_of(session)
+        if not refusal:
+            return reason
+        return Text("; ".join(filter(None, (reason.plain, self._said.sentence(refusal)))), "yellow")
 
     def _text(self, figure: str) -> str:
         return self._said.sentence(figure)

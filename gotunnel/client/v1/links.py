@@ -52,8 +52,8 @@ class V1Links:
     def start(self) -> None:
         """Start to connect, and to check the targets."""
         self.log.warn(
-            "the server {server} is spoken to in version 1: the token and all that visitors say cross the network in "
-            "clear; move it to version 2, and then remove client.v1",
+            "the server {server} is spoken to in version 1: the token and all traffic of visitors cross the "
+            "network in clear; move it to version 2, and then remove client.v1",
             server=self._server,
         )
         self._health.start()
@@ -100,7 +100,7 @@ class V1Links:
         await self._patience.until(lambda: not self.streams)
         cut = self.streams
         if cut:
-            self.log.warn("{count} visitors were cut: their time was over", count=cut)
+            self.log.warn("{count} visitors were disconnected: their time was over", count=cut)
         await gatherResults([Deferred.fromCoroutine(link.close()) for link in self._links.values()])
         await Patience(self._clock).until(lambda: all(link.gone for link in self._links.values()), LAST_WORDS)
         return cut

@@ -174,7 +174,7 @@ class V1ClientSession:
     def _brought(self, result: Any, bringing: Deferred[None]) -> None:
         del self._bringing[bringing]
         if result is not None and not result.check(CancelledError):
-            self.log.failure("joining a leg to its target", result)
+            self.log.failure("joining a leg to its target failed", result)
         self._changed()
 
     async def _serve(self, stream: V1Stream) -> None:

@@ -131,7 +131,7 @@ class V1LinksView:
         """Return what is wrong with the links, which should run by themselves; empty if nothing is."""
         broken = [link.mapping.name for link in self._links.links if link.broken]
         return Sentence(
-            "{server}: the links of {broken} have ended by themselves",
+            "{server}: the links of {broken} have ended unexpectedly",
             server=self.server, broken=', '.join(broken[:3]),
         ) if broken else ""
 

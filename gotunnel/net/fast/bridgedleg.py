@@ -61,7 +61,7 @@ class BridgedLeg(FastLeg):
         """See FastLeg."""
         if self.state is not State.CLOSED and not self._wire_gone and is_closing(self._holding):
             if not self._closes_by_itself():
-                self.give_up("the other end is gone")
+                self.give_up("the other end has closed")
             return
         super().check(now)
 

@@ -60,7 +60,7 @@ class FrameLeg(LegBase[FastLocal]):
             self._left = left - count
             self._pass_on(buffer[:count])
         elif (
-            not left and not self._inbuf and count > HEADER_BYTES and not buffer[0]
+            not left and not self._inbuf and not self._dialling and count > HEADER_BYTES and not buffer[0]
             and read_header(buffer, 0)[0] == count - HEADER_BYTES
         ):  # fmt: skip
             self._pass_on(buffer[HEADER_BYTES:count])

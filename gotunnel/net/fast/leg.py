@@ -70,7 +70,7 @@ class FastLeg(SendingLeg):
             return
         path = path_state(self._sock)
         if (self._full or self._dialling) and self._wire_is_gone():
-            self.give_up("the other end is gone")
+            self.give_up("the other end has closed")
         elif self._stall.dead(path, now):
             self.give_up("what was sent is not acknowledged")
         elif self._quiet() and (path is None or not path.unacknowledged):
@@ -144,7 +144,6 @@ class FastLeg(SendingLeg):
 
     def _attach(self, local: FastLocal) -> None:
         if local.gone:
-            self._local = None
             super().local_lost()
             return
         self._full = False

@@ -138,10 +138,12 @@ class PlainFastLeg(FastLeg):
                 return
             in_vain = False
             self._left -= count
+            pipe.held += count
             meter = self._meter or self._first_bytes()
             if meter is not None:
                 meter.received += count
-            pipe.held += count
+            if self._local is not local:
+                return  # _first_bytes() notifies the owner, which may have closed the leg
             try:
                 local.drain_pipe()
             except OSError:

@@ -58,13 +58,13 @@ class Mishaps:
         """Stop delivering events of a descriptor."""
 
     def _failed(self, fd: int, handler: Any, problem: Exception) -> None:
-        self.log.failure("moving bytes: a bug", Failure(problem))
+        self.log.failure("moving bytes failed: a bug", Failure(problem))
         if self.handler_of(fd) is handler:
             tell = handler if callable(handler) else handler.handle
             try:
                 tell(ERR)
             except Exception:  # noqa: BLE001 - a bug in one connection must not end the others
-                self.log.failure("moving bytes: a bug while giving up", Failure())
+                self.log.failure("giving up a stream failed: a bug", Failure())
                 if self.handler_of(fd) is not None:
                     self.remove(fd)
 

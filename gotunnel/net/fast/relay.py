@@ -139,8 +139,9 @@ class FastRelay:
 
     def _dial_name(self, place: Place, timeout: float) -> Deferred[FastLocal]:
         assert isinstance(place.target, HostPort)
+        until = self._reactor.seconds() + timeout
 
         def found(candidates: tuple[Candidate, ...]) -> Any:
-            return self._dial_place(place._replace(candidates=candidates), timeout)
+            return self._dial_place(place._replace(candidates=candidates), max(0.0, until - self._reactor.seconds()))
 
         return resolved(self._reactor, place.target, timeout).addCallback(found)

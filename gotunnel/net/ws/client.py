@@ -153,7 +153,7 @@ class _Client(WsStream):
     def _breach(self, breach: Exception) -> None:
         if self._carried is None:
             self._fail(Sentence(
-                "what answers there speaks no WebSocket: {breach}", breach=printable(str(breach), 128)
+                "what answers there does not speak WebSocket: {breach}", breach=printable(str(breach), 128)
             ))
         else:
             super()._breach(breach)

@@ -62,7 +62,7 @@ class Login:
                 self._header = read_login(self._path)
             except GotunnelError as refused:
                 self.log.warn(
-                    "{problem}; connections go on with the login that was there before",
+                    "{problem}; connections go on using the former login",
                     problem=str(refused),
                 )  # fmt: skip
             else:
@@ -124,7 +124,7 @@ class _Asking(Protocol):
             while isinstance(event, h11.InformationalResponse):
                 event = self._http.next_event()
         except h11.RemoteProtocolError:
-            self._refuse("what answers there speaks no HTTP")
+            self._refuse("what answers there does not speak HTTP")
             return
         if event is h11.NEED_DATA:
             return

@@ -193,7 +193,7 @@ class _Body(Protocol):
         if reason.check(ResponseDone):
             self.done.callback(self._read)
         else:
-            self.done.errback(NoAnswer("it broke its answer off"))
+            self.done.errback(NoAnswer("it broke off its answer"))
 
     def _give_up(self, _: object) -> None:
         (getattr(self.transport, "abortConnection", None) or self.transport.stopProducing)()

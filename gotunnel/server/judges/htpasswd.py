@@ -100,8 +100,8 @@ class Htpasswd:
         unknown = _Passwords(self._text()).unknown  # so that errors are reported now
         if unknown:
             self.log.warn(
-                "line {line} of the passwords {file} has no hash that is known here, so that nobody comes in by it: "
-                "write NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
+                "line {line} of the passwords {file} has no known hash, so nobody can log in with it: write "
+                "NAME:pbkdf2_sha256$ROUNDS$SALT$HEX, as docs/en/plugins.md says{more}",
                 line=unknown[0], file=printable(self._path, 400),
                 more=Sentence(
                     " ({unknown} more like this)", unknown=len(unknown) - 1

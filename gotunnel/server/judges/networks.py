@@ -46,7 +46,7 @@ class Networks:
             return None
         address = plain_address(entry.address)
         if address is None:
-            return Sentence("{address} is no address", address=entry.address)
+            return Sentence("{address} is not an address", address=entry.address)
         if _within(address, self._deny):
             return Sentence("visitors from {address} are denied (server.access.deny)", address=address)
         if self._allow and not _within(address, self._allow):

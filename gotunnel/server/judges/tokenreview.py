@@ -35,8 +35,8 @@ class TokenReview:
             self._asker = Asker(reactor, options.api.rstrip("/") + PATH, options.ca, "server.authenticators")
         except TlsFilesError as broken:
             raise GotunnelError(Sentence(
-                "the authorities of kube-apiserver cannot be used: {problem}; name their file with ca of tokenreview: "
-                "where it is by default there is one in a pod alone",
+                "the authorities of kube-apiserver cannot be used: {problem}; name their file with ca of "
+                "tokenreview: its default exists in a pod alone",
                 problem=broken,
             )) from None
         secret_in(options.secret_file)  # so that errors are reported now

@@ -27,6 +27,7 @@ async def admit(peers: V1Peers, found: dict[str, object], door: Door, *, encrypt
     # So that parallel guesses gain nothing over sequential ones. But a client that shares its address with a guesser
     # must not lose its visitors.
     if door.refused and not (isinstance(message, DataChannel) and peers.awaits(message, door.host)):
+        door.turned_down()
         raise V1Refused("penalty", "too many failed logins came from this address; try again later")
     peers.check_token(message.token)
     door.proved()

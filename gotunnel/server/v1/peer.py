@@ -50,7 +50,7 @@ class V1Peer(Peer):
         if self.session is not None:
             self.session.most_legs = self.rights.max_legs
         Deferred.fromCoroutine(self._close_denied()).addErrback(
-            lambda failure: self.log.failure("closing the port of client {client}", failure, client=self.name)
+            lambda failure: self.log.failure("closing the port of client {client} failed", failure, client=self.name)
         )
 
     async def _close_denied(self) -> None:

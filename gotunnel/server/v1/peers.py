@@ -74,13 +74,13 @@ class V1Peers:
         before = self._digest
         self._set(config)
         if self._digest != before:
-            self.go_away("its token is not valid any more")
+            self.go_away("its token is not valid any more", Outcome.STOPPED)
         for peer in self.peers:
             peer.rights_changed()
 
     async def close(self) -> None:
         """Version 1 was switched off: disconnect all clients and close their ports."""
-        self.go_away("version 1 is off")
+        self.go_away("version 1 is off", Outcome.STOPPED)
         for peer in self.peers:
             await peer.stop()
 
@@ -125,6 +125,9 @@ class V1Peers:
         granted = False
         try:
             (result,) = await peer.published.register((MappingRequest(session.mapping, request.remote_port),), session)
+            if session.refused:
+                await peer.published.unregister((session.mapping,), session)
+                raise V1Refused("going_away", session.refused, coded=True)
             granted = result.status == "ok"
         finally:
             if not granted:  # also after an internal error: a session that never begins must not hold the port for good
@@ -217,10 +220,10 @@ class V1Peers:
         """The number of sessions with a control connection or a stream."""
         return len(self._present)
 
-    def go_away(self, reason: str) -> None:
-        """Reset all streams, and close all control connections."""
+    def go_away(self, reason: str, outcome: Outcome) -> None:
+        """Reset all streams, and close all control connections. Sessions that are about to begin are refused."""
         for session in tuple(self._present):
-            session.reset_streams(Outcome.DRAINED)
+            session.reset_streams(outcome)
             session.close(None, reason)
 
 

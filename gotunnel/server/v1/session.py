@@ -71,6 +71,8 @@ class V1Session:
         self._peers = peers
         self._clock: Any = peers.hub.clock
         self._port = request.remote_port
+        self.refused = ""
+        """Why it may not begin: it was closed while its port was being opened."""
         self._control: V1Control | None = None
         self._over = False
         self._streams: dict[Joint, Visitor] = {}
@@ -92,8 +94,8 @@ class V1Session:
         )
         hub.say_of(
             self.peer.name, "in clear",
-            "the token of client {client} and all that its visitors say to it cross the network in clear, as version 1 "
-            "does; move it to version 2, and then set server.v1.enabled: false",
+            "the token of client {client} and all traffic of its visitors cross the network in clear, as version 1 "
+            "works; move it to version 2, and then set server.v1.enabled: false",
         )  # fmt: skip
         hand_over(transport, self._control, b"")
         self._ask_for_all()
@@ -111,6 +113,8 @@ class V1Session:
         """End the session from our side, with `error` as the last message."""
         if self._control is not None:
             self._control.close(reason, None if error is None else Answer("fail", error.reason))
+        else:
+            self.refused = reason
 
     def give_way(self) -> None:
         """Make way for another connection of this client, because the old one does not respond."""
