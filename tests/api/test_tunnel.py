@@ -378,6 +378,8 @@ class EventTests(ApiTestCase):
         site.code = 503
         await self.until(lambda: isinstance(heard[-1], MappingClosed), "it is down")
         self.assertEqual(heard[-1].reason, "its target is down: it answers with status 503 instead of 200-399")
+        (peer,) = server.hub.peers.values()
+        await self.until(lambda: not peer.mappings[port.name].is_open, "the server has closed the port")
         with self.assertRaises(Refused):
             await self.join(Peer(), port.address.port)
         site.code = 200

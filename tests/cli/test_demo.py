@@ -52,12 +52,12 @@ class DemoTests(ProcessTestCase):
         """When a part does not start: its log, one line, exit code 1."""
         code, out, err = self.run_python("-c", BROKEN)
         self.assertEqual((code, out), (1, ""))
-        self.assertIn("server.yaml:2: server.nonsense: is no key", err)
+        self.assertIn("server.yaml:2: server.nonsense: is not a known key", err)
         self.assertTrue(err.endswith("the demo failed: the server ended with exit code 2\n"), err)
 
     def test_failure_in_chinese(self) -> None:
         """It says so in the language of the environment; the log of the part is as the part has written it."""
         code, out, err = self.run_python("-c", BROKEN, GOTUNNEL_LANG="zh")
         self.assertEqual((code, out), (1, ""))
-        self.assertIn("server.yaml:2: server.nonsense: is no key", err)
+        self.assertIn("server.yaml:2: server.nonsense: is not a known key", err)
         self.assertTrue(err.endswith("演示失败：服务端已结束，退出码 2\n"), err)

@@ -107,7 +107,7 @@ class ClientTests(SpokenTestCase):
         self.assertEqual(json.loads(self.call("list", "--json").stdout)[0]["state"], "active")
         row = Row("any", "active", [1], None, [], [], [], 1, None, None, None, "", own_limits={"mappings": 9})
         head, line = as_table([row], ZH)
-        self.assertEqual(cell_len(head[: head.index("上限")]), cell_len(line[: line.index("9 个映射")]))
+        self.assertEqual(cell_len(head[: head.index("限额")]), cell_len(line[: line.index("9 个映射")]))
         for state in STATES:
             for join_token, until in ((None, None), ("valid", None), ("valid", "2027"), ("expired", None)):
                 source = Sentence("the configuration")

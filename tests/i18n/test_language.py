@@ -93,7 +93,7 @@ class EventTests(SynchronousTestCase):
         set_log_language("zh")
         self.assertEqual(log_language().name, "zh")
         self.assertEqual(
-            text_of(self.EVENT), "客户端 client 带不来 3 条支路：没有到达它的路由（另有 2 条类似的未记录）"
+            text_of(self.EVENT), "客户端 client 无法建立 3 条支路：没有到达它的路由（另有 2 条类似的未记录）"
         )
         self.assertEqual(self.EVENT, before)
 
@@ -101,7 +101,7 @@ class EventTests(SynchronousTestCase):
         """A reason that is none of our sentences is shown as it came."""
         set_log_language("zh")
         text = text_of({**self.EVENT, "reason": "ni hao, operator", "more": ""})
-        self.assertEqual(text, "客户端 client 带不来 3 条支路：ni hao, operator")
+        self.assertEqual(text, "客户端 client 无法建立 3 条支路：ni hao, operator")
 
     def test_unknown_format(self) -> None:
         """A line that the catalogue lacks is English."""

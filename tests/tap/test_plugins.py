@@ -52,7 +52,7 @@ class PluginTests(ProcessTestCase):
         (self.folder / "config.yaml").write_text("client:\n  nonsense: 1\n")
         code, out, err = self.run_python(*TWISTD, "gotunnel-client")
         self.assertEqual((code, out), (2, ""))
-        self.assertIn("config.yaml:2: client.nonsense: is no key", err)
+        self.assertIn("config.yaml:2: client.nonsense: is not a known key", err)
 
     def test_version(self) -> None:
         """`--version` of a role is ours, not Twisted's."""
