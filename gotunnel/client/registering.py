@@ -108,15 +108,15 @@ class Registering:
         if isinstance(asked, Nodes):
             self._announced(frozenset(asked.nodes), results)
             return
+        giving_up = self._requests.giving_up
         if isinstance(asked, Unregister):
-            self._published.closed(asked.names)
+            self._published.closed(set(asked.names) - giving_up)
             return
         if answer.status != "ok":
             self.log.error("the server refuses to register: {reason}", reason=printable(answer.reason or ""))
             results = tuple(
                 MappingResult(each.name, "fail", None, "refused", answer.reason) for each in asked.mappings
             )
-        giving_up = self._requests.giving_up
         results = tuple(result for result in results if result.name not in giving_up)
         self._published.answered(results, self._clock.seconds())
         for result in results:

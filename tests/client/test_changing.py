@@ -179,6 +179,22 @@ class ChangingTests(ClientTestCase):
             server.say(RegisterResp(asked.id + 2, "ok", (MappingResult("web", "ok", 1002),)))
             self.assertEqual((status.standing, str(status.address)), (Standing.OPEN, "tunnel.example.com:1002"))
 
+    def test_closing_twice(self) -> None:
+        """A mapping that is added back and removed again before the server has answered: its port is closed when the
+        server has confirmed the last removal, and not the first one."""
+        world, server = self.begin(mapping())
+        closing = world.link.published.closing
+        self.change(world)
+        self.change(world, mapping())
+        self.change(world)
+        first, again, last = server.heard()
+        server.say(RegisterResp(first.id, "ok"))
+        self.assertEqual(closing, {"web"})
+        server.say(RegisterResp(again.id, "ok", (MappingResult("web", "ok", 8080),)))
+        self.assertEqual(closing, {"web"})
+        server.say(RegisterResp(last.id, "ok"))
+        self.assertEqual(closing, set())
+
     def test_late_answer(self) -> None:
         """An answer on what is gone by now changes nothing, and breaks nothing."""
         world = World(mapping("goes"), mapping("stays", remote=1001))
