@@ -96,8 +96,6 @@ class Link(ChangingLink, EndingLink):
             while True:
                 self._again = False
                 seconds = await self._attempt()
-                if self._again:
-                    seconds = 0.0
                 self.next_try = self._clock.seconds() + seconds
                 self.noticed()
                 await self._sleep(seconds)
@@ -130,9 +128,9 @@ class Link(ChangingLink, EndingLink):
                 self.log.info(
                     "{server} leads to the same server as {other}: kept in reserve", server=server, other=other
                 )
-            return RESERVE
+            return self._soon(RESERVE)
         except AuthRejected as refused:
-            delay = self._pace.refused(refused.retry_after)
+            delay = self._soon(self._pace.refused(refused.retry_after))
             self._failed(refused, Sentence("{why}{hint}", why=refused, hint=hint(refused)))
             self.usage.refused[kept_code(refused)] += 1
             self.log.error(
@@ -142,7 +140,7 @@ class Link(ChangingLink, EndingLink):
         except GotunnelError as failed:
             if self._over:  # Twisted reports a cancelled lookup as one that failed
                 raise CancelledError from None
-            delay = self._pace.not_reached(self._clock.seconds())
+            delay = self._soon(self._pace.not_reached(self._clock.seconds()))
             self._failed(failed, printable(failed, 256))
             self.log.warn(
                 "not connected to the server {server}: {reason}; next try in {seconds:.1f} s",
@@ -153,7 +151,7 @@ class Link(ChangingLink, EndingLink):
             if self._over:
                 raise CancelledError from None
             self._failed(None, "an internal error of this program; its log says more")
-            delay = self._pace.refused()
+            delay = self._soon(self._pace.refused())
         else:
             reason = await session.ended
             self.since = self._clock.seconds()
@@ -170,6 +168,10 @@ class Link(ChangingLink, EndingLink):
                 server=server, reason=printable(reason, 256), seconds=delay,
             )  # fmt: skip
         return delay
+
+    def _soon(self, seconds: float) -> float:
+        """Return the time until the next attempt: none if the settings have changed during the last one."""
+        return 0.0 if self._again else seconds
 
     def _failed(self, failure: GotunnelError | None, trouble: str, reserve: str = "") -> None:
         self.failure, self.trouble, self.reserve = failure, trouble, reserve

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from gotunnel.client.leaving import IN_FLIGHT
 from gotunnel.client.standing import Standing
@@ -125,7 +126,9 @@ class ChangingTests(ClientTestCase):
         server = world.server().challenge()
         self.change(world, mapping(), token=SecretStr(TOKEN[::-1]))
         server.transport.payloads()
-        server.say(Error("auth_failed", "the client name or the token is wrong"))
+        with capturedLogs() as logs:
+            server.say(Error("auth_failed", "the client name or the token is wrong"))
+        self.assertIn("next try in 0.0 s", str(formatEvent(logs[-1])))
         world.clock.advance(0)
         self.assertEqual(len(world.path.attempts), 2)
         server = world.server()
