@@ -18,7 +18,7 @@ from gotunnel.core import backoff
 from gotunnel.core.outcome import Outcome
 from gotunnel.errors import ConfigError, DialFailed
 from gotunnel.net import v1control
-from gotunnel.net.dialer import ServerPath
+from gotunnel.net.dialer import ServerPath, Unreachable
 from gotunnel.net.raw import RawRelay
 from tests.integration.base import TOKEN, Echo, reactor
 from tests.v1.peers import V1_TOKEN, GoServer, GoTestCase, HalfOpen
@@ -490,6 +490,26 @@ class EndTests(ClientTestCase):
         self.assertEqual(len(server.wires), wires)
         self.assertEqual(client.usage.outcomes[Outcome.DRAINED], 1)
         self.assertNotIn("did not reach its target", " ".join(self.lines()))
+
+    async def test_stop_during_the_lookup_of_the_server(self) -> None:
+        """The same while the server's name is being looked up for a leg: the visitor was dropped, and its leg did not
+        fail."""
+        server = await self.go_server()
+        target, served = await self.target()
+        mapping = self.published(target)
+        client = self.v1_client(server.port, mapping, drain_timeout=0)
+        await self.opened(client)
+
+        async def looked_up(*_: Any, **__: Any) -> Any:
+            await Deferred(lambda it: it.errback(Unreachable("the name does not resolve")))
+
+        self.patch(ServerPath, "greet_leg", looked_up)
+        await self.connect(mapping.remote_port)
+        await self.until(lambda: served, "the target")
+        await self.stop(client)
+        await self.until(lambda: served[0].ended, "the end of the target's connection")
+        self.assertEqual(client.usage.outcomes[Outcome.DRAINED], 1)
+        self.assertNotIn("a leg could not be brought", " ".join(self.lines()))
 
     async def test_reload(self) -> None:
         """What has nothing to do with its connections changes while it runs; all else says that it waits."""

@@ -197,9 +197,11 @@ class V1ClientSession:
             greeting = V1Greeting(self._clock, GREETING_TIMEOUT, leg)
             greeted = await self._path.greet_leg(greeting, GREETING_TIMEOUT, plain=True, sni=None)
         except GotunnelError as failed:
-            self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
             if target is not None:
                 target.abort()
+            if stream.dropped:
+                raise CancelledError from None
+            self._warn("leg", "a leg could not be brought to the server: {reason}", reason=printable(failed, 256))
             if stream.kicked:
                 return Outcome.STOPPED
             return Outcome.NO_LEG if target is not None else Outcome.REFUSED

@@ -23,8 +23,8 @@ class V1Stream:
         self.kicked = False
         """Whether an operator has reset it before its target and its leg were joined."""
         self.dropped = False
-        """Whether it was dropped with all others before then. Its dial may still report a failure: Twisted reports a
-        cancelled lookup as one that failed."""
+        """Whether it was dropped with all others before then. Its dial or its leg may still report a failure: Twisted
+        reports a cancelled lookup as one that failed."""
 
     def kick(self) -> None:
         """Give up its target. Its leg is still made: the server resets the visitor when that closes, and pairs legs
