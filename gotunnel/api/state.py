@@ -128,11 +128,9 @@ class SessionState:
     def _tell_withdrawn(self, name: str) -> None:
         if name in self._withdrawn:
             self._withdrawn.discard(name)
-            if self._told.pop(name, _NOT_TOLD) is not _NOT_TOLD:
+            if name in self._told:
+                del self._told[name]
                 self.observers.tell(MappingClosed(name, "closed by this program"))
-
-
-_NOT_TOLD = HostPort("", 0)
 
 
 def _why_closed(status: MappingStatus) -> str | None:

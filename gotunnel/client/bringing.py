@@ -98,12 +98,12 @@ class Bringing:
         left = self._shared.left
         made = min(count, max(0, min(allowed, left)))
         self._shared.left -= made
+        self._wanted.extend([(receiver, plain)] * made)
         if count > made:
             reason = "there are already as many legs as allowed"
             if left < allowed:
                 reason = "the client has file descriptors for no more legs"
             receiver.leg_failed(plain, count - made, reason)
-        self._wanted.extend([(receiver, plain)] * made)
         self._dial_some()
 
     def stop(self) -> None:
