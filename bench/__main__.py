@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -35,10 +36,15 @@ _BUSY = 15.0
 def main(words: Sequence[str] | None = None) -> int:
     """Run; return the exit code: 0, or 1 when a subject failed, 2 for a wrong command line."""
     subjects = [PEERS[0], *ours(), *PEERS[1:]]
-    options = _options(subjects).parse_args(words)
+    parser = _options(subjects)
+    options = parser.parse_args(words)
     if options.list:
         _list(subjects)
         return 0
+    for path in (options.json, options.svg):
+        problem = _unwritable(path)
+        if problem:
+            parser.error(f"{path}: {problem}")  # now, and not when everything has been measured
     measures = [name for name in options.only if name in MEASURES] or list(MEASURES)
     chosen = {name for name in options.only if name not in MEASURES}
     subjects = [
@@ -64,7 +70,6 @@ def main(words: Sequence[str] | None = None) -> int:
         report.remarks.append(f"{busy}: measure again when it is quiet")
     _show(report)
     for path, text in ((options.json, report.to_json()), (options.svg, picture(report))):
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         sys.stdout.write(f"written: {path}\n")
     failed = {line.partition(":")[0] for line in report.remarks} & {each.name for each in subjects}
@@ -88,6 +93,17 @@ def _options(subjects: Sequence[Subject]) -> argparse.ArgumentParser:
     parser.add_argument("--svg", type=Path, default=results / "latest.svg", metavar="PATH")
     parser.add_argument("--list", action="store_true", help="print the names of measures and subjects")
     return parser
+
+
+def _unwritable(path: Path) -> str:
+    """Make the folder of a result; return why it cannot be written there, or an empty text."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"its folder cannot be made: {error.strerror}"
+    if path.is_dir():
+        return "it is a folder"
+    return "" if os.access(path if path.exists() else path.parent, os.W_OK) else "it is not writable"
 
 
 def _positive(text: str) -> int:

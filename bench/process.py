@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -108,7 +108,8 @@ class Processes:
         _signal(family[1:], signal.SIGKILL)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # it may hold a command that nobody took any more
+                    pipe.close()
 
 
 def _signal(pids: Sequence[int], number: int) -> None:
@@ -123,21 +124,30 @@ class LoadProcess:
     """The visitors, in a process of their own."""
 
     def __init__(self, processes: Processes) -> None:
+        self._processes = processes
         self._process = processes.talk("load")
 
     def ask(self, what: str, timeout: float = 120.0, **values: Any) -> dict[str, Any]:
-        """Give a command of `bench.load` and return its answer. Raises BenchError when it failed or took too long."""
+        """Give a command of `bench.load` and return its answer. Raises BenchError when it failed or took too long; a
+        process that does not answer is replaced, so that its late answer is not taken for that of the next command."""
         given, taken = self._process.stdin, self._process.stdout
         assert given is not None and taken is not None
-        given.write(json.dumps({"do": what, **values}) + "\n")
-        given.flush()
-        until = time.monotonic() + timeout
-        if not select.select([taken], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise BenchError(f"{what} took more than {timeout:.0f} s")
-        line = taken.readline()
+        line = ""
+        with suppress(BrokenPipeError):
+            given.write(json.dumps({"do": what, **values}) + "\n")
+            given.flush()
+            if not select.select([taken], [], [], timeout)[0]:
+                self._replace()
+                raise BenchError(f"{what} took more than {timeout:.0f} s")
+            line = taken.readline()
         if not line:
+            self._replace()
             raise BenchError("the load generator ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise BenchError(str(answer["error"]))
         return answer
+
+    def _replace(self) -> None:
+        self._processes.end(self._process)
+        self._process = self._processes.talk("load")

@@ -27,6 +27,7 @@ class ClientFiles:
         """The token's file, after `save`."""
         self.kept: Path | None = None
         """The new name of the former configuration, if there was one."""
+        self._saved = False  # whether the configuration is ours, and not somebody else's
 
     def check(self) -> None:
         """Check, before a token is used, that the files can be written. Raises ConfigError."""
@@ -45,27 +46,29 @@ class ClientFiles:
 
         The configuration appears last, and complete. Raises ConfigError or OSError; then neither file is left.
         """
-        path = self._save_token(token)
+        path = self.token = self._save_token(token)
         try:
             self._save_config(text(path.name))
             sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
-                path.unlink()
+                self.undo()
             raise
-        self.token = path
 
     def undo(self) -> None:
         """Take back what `save` did, if anything. Raises OSError."""
         if self.token is None:
             return
-        if self.kept is None:
+        token, kept, saved = self.token, self.kept, self._saved
+        self.token, self.kept, self._saved = None, None, False
+        if kept is not None and saved:
+            os.replace(kept, self.config)
+        elif kept is not None:
+            kept.unlink()  # a second name of a configuration that is still in its place
+        elif saved:
             self.config.unlink()
-        else:
-            os.replace(self.kept, self.config)
-        self.token.unlink()
+        token.unlink()
         sync_folder(self.config.parent)
-        self.token = self.kept = None
 
     def _save_token(self, token: str) -> Path:
         # Choose a free name: another configuration may need the token in an existing file.
@@ -80,11 +83,13 @@ class ClientFiles:
                     os.link(draft, self.config)  # unlike a rename, a link replaces no file that has appeared meanwhile
                 except FileExistsError:
                     raise self._there() from None
+                self._saved = True
                 return
             if not self._force:
                 raise self._there()
             self.kept = _linked(self.config, self.config.with_name(f"{self.config.name}.old"))
             os.replace(draft, self.config)
+            self._saved = True
 
     def _there(self) -> ConfigError:
         cure = "choose another with --output, or let --force replace it (it is kept as NAME.old)"

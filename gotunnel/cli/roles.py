@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.python.usage import UsageError
 
 from gotunnel.cli.logoutput import FORMATS, begin_logging
+from gotunnel.cli.streams import fill_gaps, flush_at_end
 
 if TYPE_CHECKING:
     from gotunnel.tap.role import RoleOptions
@@ -55,7 +56,12 @@ def _foreground(kind: type[RoleOptions], program: str, purpose: str) -> RoleOpti
 
 
 def _run(options: RoleOptions, words: Sequence[str] | None) -> None:
-    options.parseOptions(sys.argv[1:] if words is None else list(words))
+    fill_gaps()
+    try:
+        options.parseOptions(sys.argv[1:] if words is None else list(words))
+    except SystemExit as end:  # after --help and --version, too
+        flush_at_end(options.role.program, end.code)
+        raise
     from twisted.internet import reactor
 
     from gotunnel.cli.foreground import run

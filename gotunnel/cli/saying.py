@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from gotunnel.cli.group import NO_ROOM
+from gotunnel.cli.streams import NO_ROOM
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import one_line_errors
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from gotunnel.core.descriptors import Shares
 from gotunnel.core.loglimit import LogLimit
-from gotunnel.errors import GotunnelError, printable
+from gotunnel.errors import GotunnelError, RemoteProtocolError, printable
 from gotunnel.interfaces import ILeg, IRelay
 from gotunnel.logs import Logger
 from gotunnel.net.descriptors import nofile
@@ -140,7 +140,11 @@ class Bringing:
             greeted.transport.abortConnection()
             self._shared.left += 1
             return
-        leg = self._relay.leg(greeted.transport, greeted.leftover, receiver.end, receiver, plain)
+        try:
+            leg = self._relay.leg(greeted.transport, greeted.leftover, receiver.end, receiver, plain)
+        except RemoteProtocolError:  # it broke at the end of its handshake
+            greeted.transport.abortConnection()
+            raise
         leg.tag = seq
         self.held += 1
         receiver.leg_arrived(leg)

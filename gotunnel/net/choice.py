@@ -49,7 +49,7 @@ def choose_relay(
     relay = native(*arguments) if wish == "native" else fast(*arguments)
     how = "" if _has_loop(reactor) else " on the reactor's own descriptors"
     if wish == "native":
-        log.info("bytes are moved by the native relay, the partly compiled fast one{how}: {why}", how=how, why=reason)
+        log.info("bytes are moved by the native (partly compiled) relay{how}: {why}", how=how, why=reason)
     else:
         log.info("bytes are moved by the fast relay{how}: {why}", how=how, why=reason)
     return relay

@@ -38,6 +38,8 @@ def one_line_errors(program: str, language: Language | None = None) -> Iterator[
         cure = said.sentence(f"Try '{program} --help'.")
         print(f"{program}: {error_text(error, said)}\n{cure}", file=sys.stderr)
         raise SystemExit(BAD_USAGE) from None
+    except BrokenPipeError:  # of `--help | head -1`: not worth a word
+        raise SystemExit(FAILED) from None
     except (GotunnelError, OSError) as error:
         print(f"{program}: {error_text(error, language or of_environment())}", file=sys.stderr)
         raise SystemExit(BAD_USAGE if isinstance(error, ConfigUnfit) else FAILED) from None

@@ -109,6 +109,15 @@ class RunTests(ProcessTestCase):
             },
         )
 
+    def test_no_place_for_results(self) -> None:
+        """Where the results cannot be written, nothing is measured first."""
+        (self.folder / "file").write_text("")
+        for option in ("--json", "--svg"):
+            for place in (self.folder, self.folder / "file" / "run.json"):
+                code, out, err = self.bench("--tiny", "--only", "start", option, str(place))
+                self.assertEqual((code, out), (2, ""), err)
+                self.assertIn(f"{place}: it", err)
+
     def test_wrong_name(self) -> None:
         """A name that does not exist is refused, with those that do."""
         code, _, err = self.bench("--only", "nonsense")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
+from collections.abc import Callable
+from typing import Any
 
 from gotunnel.cli.clientfiles import ClientFiles
 from gotunnel.errors import ConfigError
@@ -87,6 +90,38 @@ class ClientFilesTests(ProcessTestCase):
         files.save(TOKEN, text)
         files.undo()
         self.assertEqual((self.names(), (self.folder / "config.yaml").read_text()), ({"config.yaml"}, "old"))
+
+    def test_disk_fails(self) -> None:
+        """Whichever change the disk refuses, what was there is there again, and nothing else."""
+        for old in (None, "old"):
+            for number in range(12):
+                if old is not None:
+                    (self.folder / "config.yaml").write_text(old)
+                before, left = self.names(), [number]
+
+                def failing(call: Callable[..., Any], left: list[int] = left) -> Callable[..., Any]:
+                    def fail(*args: Any, **more: Any) -> Any:
+                        left[0] -= 1
+                        if left[0] == -1:
+                            raise OSError(errno.EIO, "Input/output error")
+                        return call(*args, **more)
+
+                    return fail
+
+                for name in ("open", "fsync", "link", "replace"):
+                    self.patch(os, name, failing(getattr(os, name)))
+                files = self.files(force=old is not None)
+                try:
+                    files.save(TOKEN, text)
+                except OSError:
+                    self.assertEqual((self.names(), files.token, files.kept), (before, None, None), number)
+                else:
+                    self.assertGreater(number, 6)
+                    left[0] = -1
+                    files.undo()
+                    self.assertEqual(self.names(), before)
+                if old is not None:
+                    self.assertEqual((self.folder / "config.yaml").read_text(), old)
 
     def test_appears_meanwhile(self) -> None:
         """Somebody else's file that has come between the check and the writing stays, and no token is left."""

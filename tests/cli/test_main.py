@@ -46,7 +46,10 @@ class MainTests(SynchronousTestCase):
 
     def test_bad_command_line(self) -> None:
         """Exit code 2."""
-        for words in (["nonsense"], ["--nonsense"], ["check"], ["expose", "8000"], ["token", "more"]):
+        for words in (
+            ["nonsense"], ["--nonsense"], ["check"], ["expose", "8000"], ["token", "more"],
+            ["status", "--watch", "--interval", "nan"], ["drain", "--timeout", "nan"],
+        ):  # fmt: skip
             self.assertEqual(call(*words).exit_code, 2, words)
 
 

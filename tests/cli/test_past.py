@@ -128,6 +128,13 @@ class PastTests(SynchronousTestCase):
             self.assertEqual((done.exit_code, done.stderr), (0, ""), words)
             self.assertIn("=web", done.stdout)
 
+    def test_no_text(self) -> None:
+        """A name in another encoding than that of this machine is one that nobody has."""
+        for option in ("--client", "--mapping"):
+            done = self.run_it(option, "caf\udce9")
+            self.assertEqual(done.exit_code, 0, done.exception)
+            self.assertIn("nobody has visited", done.stdout)
+
     def test_no_good(self) -> None:
         """A file that is none is told in one line, and left as it is."""
         path = self.state / "usage-server.db"

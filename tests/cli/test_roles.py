@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import closing
 from unittest import SkipTest
 
@@ -86,6 +87,32 @@ class RolesTests(ProcessTestCase):
             code, out, err = self.run_python(*SERVER, *words)
             self.assertEqual((code, out), (2, ""))
             self.assertEqual(err, f"gotunnel-server: {problem}\nTry 'gotunnel-server --help'.\n")
+
+    def test_streams(self) -> None:
+        """A full disk behind --help is told as by `gotunnel`, a pipe that nobody reads is not, and an error stays off
+        standard output, also where there is no standard error."""
+        full = "gotunnel-server: standard output cannot be written: no space left on device; make room where it goes\n"
+        for words, where, expected in (
+            (["--help"], "> /dev/full", (1, "", full)), (["--version"], "> /dev/full", (1, "", full)),
+            (["--help"], ">&-", (0, "", "")), (["-c", "none.yaml"], "2>&-", (2, "", "")),
+        ):  # fmt: skip
+            if "full" in where and not os.path.exists("/dev/full"):
+                continue
+            done = subprocess.run(
+                ["sh", "-c", f'exec "$@" {where}', "sh", sys.executable, *SERVER, *words], env=self.environment(),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False,
+                cwd=self.folder,
+            )  # fmt: skip
+            self.assertEqual((done.returncode, done.stdout, done.stderr), expected, (words, where))
+        for unbuffered in ("", "1"):
+            reading, writing = os.pipe()
+            os.close(reading)
+            with open(writing, "w") as pipe:
+                done = subprocess.run(
+                    [sys.executable, *SERVER, "--help"], env=self.environment(PYTHONUNBUFFERED=unbuffered), stdout=pipe,
+                    stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False,
+                )  # fmt: skip
+            self.assertEqual((done.returncode, done.stderr), (1, ""))
 
     def test_help(self) -> None:
         """Both say what they are for and name every option; neither loads click, which a role has no use for."""

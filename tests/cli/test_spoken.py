@@ -216,6 +216,10 @@ class CommandTests(SynchronousTestCase):
                 pass
 
         self.patch(asking, "_Connection", Connection)
+        process = asking.Process("/run/x.sock")
+        error = self.assertRaises(asking.Unasked, process.get, "/readyz", client="caf\udce9")
+        self.assertIn("No such file", str(error))
+        self.assertEqual(lines.pop(), "/readyz?client=caf%3F")
         for env in ({"GOTUNNEL_LANG": "zh"}, {"GOTUNNEL_LANG": "en"}):
             (process,) = asking.found(asking.Where(socket="/run/x"), env)
             error = self.assertRaises(asking.Unasked, process.get, "/readyz", client="a")

@@ -13,7 +13,7 @@ from gotunnel.client.datagrams import Datagrams
 from gotunnel.client.published import Published
 from gotunnel.config.difference import ListChange
 from gotunnel.core.accounts import OTHERS
-from gotunnel.errors import DialFailed
+from gotunnel.errors import DialFailed, RemoteProtocolError
 from gotunnel.net.greeting import SessionKey
 from gotunnel.wire.legstate import End
 from gotunnel.wire.messages import Error, Leg, LegsFailed, NeedLegs
@@ -131,6 +131,25 @@ class BringTests(ClientTestCase):
             self.assertTrue(transport.aborted)
             self.assertEqual([m.count for m in server.heard() if isinstance(m, LegsFailed)], [1])
             self.assertEqual(world.relay.legs, [])
+
+    def test_breaks_under_the_answer(self) -> None:
+        """A connection that is gone when the relay takes it over is closed and told, and takes no place."""
+        world = World()
+        server = world.connected()
+        server.grant()
+
+        def broken(*args: object) -> None:
+            raise RemoteProtocolError("the connection broke at the end of its handshake", "closed")
+
+        take = world.relay.leg
+        self.patch(world.relay, "leg", broken)
+        server.say(NeedLegs(False, 1))
+        transport = world.path.attempts[-1][2]
+        server.take(transport)
+        self.assertTrue(transport.aborted)
+        self.assertEqual([m.count for m in server.heard() if isinstance(m, LegsFailed)], [1])
+        self.patch(world.relay, "leg", take)
+        self.assertEqual(len(server.legs(1)), 1)
 
     def test_session_ends_while_a_leg_is_greeted(self) -> None:
         """It is given up, and does not join the next session."""

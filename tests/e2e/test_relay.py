@@ -10,7 +10,7 @@ from gotunnel.net.fast.compiled import NATIVE
 from tests.e2e.harness import TunnelTestCase
 from tests.e2e.peers import Service, echo
 
-SAID = "moved by the native relay, the fast one in part compiled on the reactor's own descriptors"
+SAID = r"moved by the native \(partly compiled\) relay on the reactor's own descriptors"
 
 PROGRAM = """
 import sys

@@ -154,7 +154,7 @@ class ChoiceTests(SynchronousTestCase):
         """On any reactor it is what auto takes, too, and the log says why."""
         for wish in ("native", "auto"):
             self.assertEqual(choose_relay(wish, Clock()).name, "native")
-        said = "bytes are moved by the native relay, the fast one in part compiled on the reactor's own descriptors"
+        said = "bytes are moved by the native (partly compiled) relay on the reactor's own descriptors"
         self.assertEqual(self.said, [f"{said}: as configured", f"{said}: {BEST}"])
 
     @skipUnless(LINUX, "the fast relay needs Linux")
@@ -163,6 +163,6 @@ class ChoiceTests(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-c", BY_ITSELF], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE
         )
-        native = f"bytes are moved by the native relay, the fast one in part compiled: {BEST}\nnative\n"
+        native = f"bytes are moved by the native (partly compiled) relay: {BEST}\nnative\n"
         fast = f"bytes are moved by the fast relay: the native one {NOT_BUILT}\nfast\n"
         self.assertEqual((done.stdout, done.stderr), (native if BUILT else fast, ""))

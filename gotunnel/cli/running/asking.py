@@ -74,7 +74,7 @@ class Process:
     def _exchange(self, method: str, target: str, query: dict[str, str], body: bytes | None) -> dict[str, Any]:
         connection = _Connection(self.path)
         asked = query if self.lang == ENGLISH.name else {**query, "lang": self.lang}
-        path = f"{target}?{urlencode(asked)}" if asked else target
+        path = f"{target}?{urlencode(asked, errors='replace')}" if asked else target
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()

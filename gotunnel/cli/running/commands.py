@@ -47,6 +47,8 @@ def status(
     from gotunnel.cli.running.asking import Where
     from gotunnel.cli.running.status import Wish, show_ready, show_status
 
+    if interval != interval:  # nan passes every range check
+        raise click.UsageError("--interval is not a number of seconds")
     if client is not None and not ready:
         raise click.UsageError("--client can only be used with --ready")
     if ready:
@@ -194,7 +196,11 @@ def usage(
         query["until"] = time_of(until, now)
     if steps:
         query["step"] = str(STEPS[steps[0]])
-    query |= {key: value for key, value in (("client", client), ("mapping", mapping)) if value is not None}
+    # A name in another encoding belongs to nobody, and becomes one with question marks.
+    query |= {
+        key: value.encode("utf-8", "replace").decode()
+        for key, value in (("client", client), ("mapping", mapping)) if value is not None
+    }  # fmt: skip
     show_usage(Where(**where), Asked(query, as_json, as_csv))
 
 
