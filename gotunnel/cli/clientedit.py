@@ -157,7 +157,8 @@ def _made(site: Site, name: str, wish: TokenWish, ports: PortSet | None = None) 
     key = derive_key(secret, name)
     line, notes = _line(site, name, secret, wish, ports) if wish.print_join else (None, ())
     if site.fresh:
-        fresh = Sentence("Note: no server has run with the state folder {folder} yet; --state names another.",
+        fresh = Sentence("Note: no server has run with the state folder {folder} yet; if yours uses "
+                         "another, name it with --state.",
                          folder=site.state)  # fmt: skip
         notes = (fresh, *notes)
     if one_time:

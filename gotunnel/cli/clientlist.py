@@ -75,10 +75,10 @@ class Row:
         if self.join_token is None:
             return str(count)
         if self.join_token != "valid":  # noqa: S105 - a word for a list
-            return Sentence("{count} and an expired one to join with", count=count)
+            return Sentence("{count}, and an expired one-time token", count=count)
         if when is None:
-            return Sentence("{count} and one to join with", count=count)
-        return Sentence("{count} and one to join with until {when}", count=count, when=when)
+            return Sentence("{count}, and a one-time token", count=count)
+        return Sentence("{count}, and a one-time token until {when}", count=count, when=when)
 
 
 def list_clients(site: tuple[str, str | None], *, json_wanted: bool) -> None:

@@ -193,7 +193,7 @@ def _tell(
         }  # fmt: skip
         click.echo(json.dumps(facts))
         return
-    say(Sentence("This machine is the client {name} of {server}: both have proved themselves.", name=wish.name,
+    say(Sentence("This machine is now the client {name} of {server}: both ends hold the token.", name=wish.name,
                  server=wish.server))  # fmt: skip
     if doubt:
         say(Sentence("The server's last answer did not arrive ({reason}); the token that was written works anyway.",

@@ -45,8 +45,8 @@ def place_of(config: ServerConfig, named: str | None, program: str) -> Place:
         raise ConfigError([Problem(program, None, "server.addr", "names no port", cure)])
     if not is_wildcard(host):
         loopback = host == "::1" or host.startswith("127.")
-        note = Sentence("{host} is this machine's own, and no other machine reaches it: change server.addr, or "
-                        "give --server HOST:PORT", host=host)  # fmt: skip
+        note = Sentence("{host} can be reached from this machine only: change server.addr, or give --server "
+                        "HOST:PORT", host=host)  # fmt: skip
         return Place(HostPort(host, port), note if loopback else "")
     guess = _routed_address(socket.AF_INET) or (_routed_address(socket.AF_INET6) if host == "::" else None)
     if guess is None:

@@ -67,8 +67,7 @@ def _server(server: ServerConfig) -> list[str]:
                     networks=listed(server.proxy_from))] if server.proxy_from else []),
         *_server_plugins(server),
         *_admin(server.admin),
-        "mappings with encrypt: false may travel without TLS of their own" if server.allow_plain_legs
-        else "mappings with encrypt: false may not travel without TLS of their own",
+        *_server_plain(server),
         *([_server_v1(server)] if server.v1.enabled else []),
     ]  # fmt: skip
 
@@ -85,6 +84,14 @@ def _server_groups(server: ServerConfig) -> list[str]:
     if not server.allow_groups:
         return []
     return [Sentence("lets several clients publish one port as a group: {groups}", groups=listed(server.allow_groups))]
+
+
+def _server_plain(server: ServerConfig) -> list[str]:
+    if server.tls.mode == "off":
+        return []
+    if server.allow_plain_legs:
+        return ["carries mappings with encrypt: false outside TLS"]
+    return ["carries mappings with encrypt: false inside TLS all the same"]
 
 
 def _server_egress(server: ServerConfig) -> list[str]:

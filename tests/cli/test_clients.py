@@ -136,7 +136,7 @@ class AddTests(ClientsTestCase):
 
     def test_which_state_folder(self) -> None:
         """Whoever writes into a folder that no server has used is told so: it may be the wrong one."""
-        self.assertIn("--state names another", self.call("add", "a").stderr)
+        self.assertIn("name it with --state", self.call("add", "a").stderr)
         own_pair(self.state)
         self.assertNotIn("--state", self.call("add", "b").stderr)
         self.server(tls={"mode": "off"})
@@ -461,7 +461,7 @@ class PlaceTests(ProcessTestCase):
         self.assertEqual(self.place("192.0.2.7:17000"), ("192.0.2.7:17000", ""))
         address, note = self.place("127.0.0.1:17000")
         self.assertEqual(address, "127.0.0.1:17000")
-        self.assertIn("no other machine reaches it", note)
+        self.assertIn("from this machine only", note)
 
     def test_guessed(self) -> None:
         """Every address: that of the default route, and it is said; without one there is no guess."""

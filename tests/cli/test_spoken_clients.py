@@ -138,7 +138,7 @@ class JoinTests(SpokenTestCase):
         """What it has done and what is next; commands begin in one column of cells, and are to be copied."""
         said = self.join()
         self.assert_chinese(said.replace("192.0.2.7:17000", ""))
-        self.assertIn("本机是 192.0.2.7 的客户端 edge", said)
+        self.assertIn("本机现在是 192.0.2.7 的客户端 edge", said)
         config = self.folder / "config.yaml"
         steps = [line for line in said.splitlines() if re.match(r"  \d\. ", line)]
         self.assertEqual([line.partition(" g")[2] for line in steps[1:]],

@@ -398,7 +398,7 @@ class JoinTests(TunnelTestCase):
         except OSError:
             pass  # how a terminal says that nobody is at its other end any more
         self.assertEqual(process.wait(DEADLINE), 0, shown)
-        self.assertIn(b"This machine is the client edge", shown)
+        self.assertIn(b"This machine is now the client edge", shown)
         self.assertNotIn(token[:8].encode(), shown)
 
     def test_lasting_token(self) -> None:

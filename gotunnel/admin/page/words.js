@@ -46,7 +46,7 @@ const WORDS = {
     "No new visitors are accepted; those already here have this many seconds to finish, then they are reset. Clients disconnect, and the process serves nobody until it is restarted.",
     "不再接受新访客；现有访客在所填的秒数内收尾，之后被重置。客户端会离开，进程在重新启动之前不再提供服务。"],
   draining: ["draining", "正在排空"],
-  drainBegun: ["Draining: no visitor is here|Draining: {n} visitor is here|Draining: {n} visitors are here", "正在排空：还有 {n} 位访客"],
+  drainBegun: ["Draining: no visitors|Draining: {n} visitor|Draining: {n} visitors", "正在排空：还有 {n} 位访客"],
   emptyClients: [
     "No client is connected. Add one here with: gotunnel client add NAME",
     "没有客户端连接。在本机添加一个：gotunnel client add 名字"],

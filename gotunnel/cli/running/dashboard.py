@@ -50,4 +50,4 @@ def _say(at: HostPort, answer: dict[str, Any], env: Mapping[str, str] = os.envir
         say(Sentence(
             "from your machine: ssh -L {port}:{at} THIS-MACHINE, then open the same link", port=at.port, at=at
         ), err=True)  # fmt: skip
-    say("Ctrl-C closes it; without the link, nothing is shown", err=True)
+    say("the page is there until Ctrl-C, and opens only with this link", err=True)

@@ -137,7 +137,7 @@ class _Picture:
 
     def _streams(self, streams: list[dict[str, Any]]) -> RenderableType:
         if not streams:
-            return Text(self._said.sentence("no visitor is here"))
+            return Text(self._said.sentence("no visitors"))
         rows = [
             (
                 printable(each["conn"]), printable(each["client"]), printable(each["mapping"]),
