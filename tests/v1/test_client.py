@@ -11,6 +11,7 @@ from twisted.python.monkey import MonkeyPatcher
 from gotunnel.client.service import ClientService
 from gotunnel.client.standing import Standing
 from gotunnel.client.v1 import link as v1_link
+from gotunnel.client.v1 import serving
 from gotunnel.client.v1 import session as v1_client_session
 from gotunnel.client.view import ClientView
 from gotunnel.config.model import MappingConfig, TlsServerConfig, V1ServerConfig
@@ -188,7 +189,7 @@ class HostileServerTests(ClientTestCase):
 
     async def test_flood(self) -> None:
         """One that opens without end is served up to a limit; what is beyond is logged, and nothing is left."""
-        self.patch(v1_client_session, "MOST_VISITORS", 10)
+        self.patch(serving, "MOST_VISITORS", 10)
         server = await self.go_server()
         target, dialled = await self.target()
         client = self.v1_client(server.port, self.published(target))

@@ -9,7 +9,7 @@ from typing import Any
 from gotunnel.address import HostPort
 from gotunnel.client.standing import Standing
 from gotunnel.client.v1.links import V1Links
-from gotunnel.client.v1.session import NOBODY
+from gotunnel.client.v1.serving import NOBODY
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
     SWITCHED_OFF,
