@@ -7,7 +7,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from gotunnel.address import HostPort
-from gotunnel.client import published
+from gotunnel.client import answers
 from gotunnel.client.published import Published
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.backoff import Backoff
@@ -73,7 +73,7 @@ class RefusalTests(SynchronousTestCase):
     def test_pauses_begin_anew(self) -> None:
         """Once the server has opened what it refused, the next refusal is asked about soon again. What the server
         cannot carry at all is never asked for, and changes nothing about that."""
-        self.patch(published, "Backoff", lambda **ladder: Backoff(random=lambda: 0.5, **ladder))
+        self.patch(answers, "Backoff", lambda **ladder: Backoff(random=lambda: 0.5, **ladder))
         configs = [
             MappingConfig.model_validate({"name": name, "local": 1, "remote": 80, "protocol": protocol})
             for name, protocol in (("dns", "udp"), ("web", "tcp"))
