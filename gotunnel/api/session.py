@@ -1,34 +1,23 @@
 """One session with a server, shared by everything in this process with the same settings. It lasts while something
 holds it; mappings come and go on it, and its state can be observed. Other modules decide what is published and
-dialled."""
+dialled; `publishing` requests it from the server."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Container
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from gotunnel.address import HostPort
 from gotunnel.api.events import Lost, Observers
-from gotunnel.api.settings import Settings, refused_option
-from gotunnel.api.state import SessionState
-from gotunnel.api.waiting import Waits
-from gotunnel.client.link import Link
+from gotunnel.api.publishing import Publishing
+from gotunnel.api.settings import Settings
 from gotunnel.client.memory import VersionMemory
 from gotunnel.client.service import ClientService
-from gotunnel.client.standing import MappingStatus
-from gotunnel.config.model import MappingConfig
-from gotunnel.errors import NotConnected, Sentence
 from gotunnel.logs import Logger
 
 __all__ = ["Session", "forget", "shared"]
-
-ANSWER = 10.0
-"""Seconds to wait for the server to report a port as closed. After that it counts as closed: the server has other
-problems."""
 
 _SHARED: weakref.WeakKeyDictionary[Any, dict[Settings, Session]] = weakref.WeakKeyDictionary()
 
@@ -52,21 +41,17 @@ def _names_in_use() -> set[str]:
     return {session._service.config.name for session in sessions if session._service is not None}
 
 
-class Session(SessionState):
+class Session(Publishing):
     """See the module. A session begins when something is published or dialled, ends when nothing holds it and the last
     visitor has ended, and can begin again."""
 
     log = Logger()
 
     def __init__(self, settings: Settings, reactor: Any) -> None:
+        super().__init__(reactor)
         self.settings = settings
         self.reactor = reactor
         self.observers = Observers()
-        self._waits = Waits(reactor)
-        self._mappings: dict[str, MappingConfig] = {}
-        self._drains: dict[str, float] = {}
-        self._last: dict[str, MappingConfig] = {}  # of each name, the mapping that was claimed last
-        self._withdrawn: set[str] = set()  # the mappings that the server has been asked to close
         self._service: ClientService | None = None
         self._trigger: Any = None
         self._holds = 0
@@ -165,8 +150,6 @@ class Session(SessionState):
         self._trigger = None
         return self.end(max(self._drains.values(), default=0.0))
 
-    # Mappings and connections:
-
     async def run(self, port: int = 0) -> None:
         """Begin, unless it has begun. Raises GotunnelError for settings that cannot be used."""
         while self._ending is not None:
@@ -181,68 +164,6 @@ class Session(SessionState):
         self.link.cut_nobody()
         service.startService()
         self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shutdown)
-
-    @property
-    def mappings(self) -> Container[str]:
-        """The names of the mappings that are published, or about to be."""
-        return self._mappings.keys()
-
-    def claim(self, mapping: MappingConfig, drain: float) -> None:
-        """Register a mapping that will be published. When the process stops, its visitors have `drain` seconds. Raises
-        ConfigError."""
-        if mapping.name in self._mappings:
-            what = Sentence("this process publishes {mapping!r} on that server already", mapping=mapping.name)
-            raise refused_option("mapping", what, "give it a name of its own")
-        self._mappings[mapping.name] = self._last[mapping.name] = mapping
-        self._drains[mapping.name] = drain
-
-    async def publish(self, name: str) -> None:
-        """Request a claimed mapping from the server."""
-        await self.run(self._mappings[name].remote_port)
-        await self._apply()
-
-    def opened(self, name: str, seconds: float | None) -> Deferred[MappingStatus]:
-        """Fires when the mapping is open. Fails with PortUnavailable, AuthRejected or NotConnected. If `seconds` is
-        None, it waits as long as a client with a file would, also while the server does not let it in."""
-        return self._waits.until(partial(self._is_open, name, seconds is None), seconds, self._too_late)
-
-    def connection(self, seconds: float | None) -> Deferred[Link]:
-        """Fires when there is a session. Fails with AuthRejected or NotConnected; see `opened`."""
-        return self._waits.until(partial(self._is_connected, seconds is None), seconds, self._too_late)
-
-    async def withdraw(self, name: str, drain: float) -> None:
-        """Stop publishing a mapping, and return when the server has closed its port. With `drain`, wait up to that many
-        seconds for its visitors to finish, then reset the rest. Without it, they may stay; so may those whose mapping
-        was published again meanwhile."""
-        self._drains.pop(name, None)
-        mapping = self._mappings.pop(name, None)
-        if mapping is None or self._service is None or self._ending is not None:
-            await self._ended()
-        else:
-            await self._close(name)
-            late = drain > 0 and not await self._until(lambda: not self.streams(name), drain)
-            if late and self._last.get(name) is mapping:
-                self.link.cut(name)
-        if self._last.get(name) is mapping:
-            del self._last[name]
-
-    async def _close(self, name: str) -> None:
-        await self._apply()
-        self._withdrawn.add(name)
-        await self._until(lambda: self._is_closed(name), ANSWER)
-        self._tell_withdrawn(name)
-
-    async def _until(self, seen: Callable[[], bool], seconds: float) -> bool:
-        try:
-            return await self._waits.until(lambda: self._service is None or seen() or None, seconds)
-        except TimeoutError:
-            return False
-
-    async def _apply(self) -> None:
-        service = self._service
-        if service is None or service.draining:
-            raise NotConnected("the tunnel is closed")
-        await service.reload(service.config.model_copy(update={"mappings": tuple(self._mappings.values())}))
 
     # Changes of state:
 

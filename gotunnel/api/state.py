@@ -1,5 +1,5 @@
 """The state of one session: what its client shows, and what that means for waiting calls and observers. The actions of
-a session are in `session`."""
+a session are in `session` and `publishing`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SessionState", "is_shut"]
 
 
 class SessionState:
-    """One half of a session: its state. `session.Session` sets all of these attributes."""
+    """The base of a session that shows its state. `Publishing` and `Session` set all of these attributes."""
 
     observers: Observers
     settings: Settings
