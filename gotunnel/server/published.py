@@ -123,8 +123,11 @@ class Published:
             if self._peer.session is session:
                 await self._targets.changed(name, up, reason)
 
-    async def switch(self, name: str, off: bool) -> None:
-        """Switch a mapping off or on for an operator; streams continue. Raises PortUnavailable if it cannot open."""
+    async def switch(self, name: str, off: bool) -> bool:
+        """Switch a mapping off or on for an operator; streams continue. Returns whether that is new.
+
+        Raises PortUnavailable if it cannot open; it then stays off.
+        """
         async with self._turn:
             mapping = self.mappings.get(name)
             if mapping is None:
@@ -135,6 +138,8 @@ class Published:
                 self._peer.tell_shut(name, mapping.shut_here)
                 if off:
                     self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+            # In this turn: what waits for the next one, a request or another command, must find it.
+            return self._hub.switched(self._peer.name, name, off)
 
     def as_it_is(self, result: MappingResult) -> MappingResult:
         """Return a result with the mapping's state added, as of the moment when it is sent."""
