@@ -18,7 +18,7 @@ from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, Sentence, printable
 from gotunnel.logs import Logger
-from gotunnel.server.groups import MemberPort
+from gotunnel.server.memberport import MemberPort
 from gotunnel.server.public import HiddenPort, PublicPort
 from gotunnel.server.targets import Targets
 from gotunnel.server.udpport import UdpPort, check_request, idle_of
