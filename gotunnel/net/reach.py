@@ -70,12 +70,16 @@ async def _by_name(
     clock: IReactorTime, relay: IRelay, rules: Callable[[], DialRules], target: HostPort, timeout: float,
     resolve: Resolve,
 ) -> ILocal:  # fmt: skip
-    def may(host: str) -> bool:
+    def allows(host: str) -> bool:
         return rules().allows(host, target.port, target.host, is_own)
+
+    def still_allows(host: str) -> bool:
+        return rules() is before or allows(host)  # to check it may mean to ask the kernel
 
     deadline = clock.seconds() + timeout
     found = await resolve(target, timeout)
-    allowed = [host for host in found if may(host)]
+    before = rules()
+    allowed = [host for host in found if allows(host)]
     if not allowed:
         if is_own(found[0]):
             raise DialFailed(
@@ -95,7 +99,7 @@ async def _by_name(
         share = (deadline - clock.seconds()) / (len(allowed) - position)
         if share <= 0:
             break
-        if failed is not None and not may(host):  # the rules may have changed while the one before was dialled
+        if not still_allows(host):
             continue
         try:
             dialled = _dial(relay, HostPort(host, target.port), share)
@@ -105,7 +109,7 @@ async def _by_name(
         except DialFailed as error:
             failed = error
         else:
-            if may(host):
+            if still_allows(host):
                 return local
             local.abort()
             raise _refused(target)

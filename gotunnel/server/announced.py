@@ -65,6 +65,10 @@ class Announced:
         """Return whether requests for this host may currently go to this client."""
         return self._peer.name in self._hub.nodes.route(host)
 
+    def admits(self, host: str) -> bool:
+        """Return whether a visitor for this host may begin to wait here: its client may have been forgotten since."""
+        return self._hub.peers.get(self._peer.name) is self._peer and self.leads_to(host)
+
     def withdraw(self) -> None:
         """Remove all announcements of this client."""
         self.nodes = ()

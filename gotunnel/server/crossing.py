@@ -71,7 +71,7 @@ class NodeVisitor(_Led):
     @property
     def shut_out(self) -> Outcome | None:
         """See Visitor."""
-        return None if self.allowed() else Outcome.DENIED
+        return None if self.owner.announced.admits(self.target.host) else Outcome.DENIED
 
     def allowed(self) -> bool:
         """See Visitor: whether the client still announces the address, and may."""

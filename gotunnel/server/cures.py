@@ -14,6 +14,7 @@ _CURES = {
     "internal": "; the preceding lines of this log say why, and the client retries automatically",
     "enrol_required": "; use that token with gotunnel join",
     "name_in_use": "",
+    "going_away": "",
     "stale": "; nothing: the connection arrived too late",
     "limit": "; nothing if visitors are served; else raise that limit",
     # These are only used for Go clients. Other clients get them as the result of a mapping, and stay connected.

@@ -14,7 +14,8 @@ from gotunnel.errors import Sentence
 from gotunnel.server.public import PublicVisitor
 
 if TYPE_CHECKING:
-    from gotunnel.server.groups import Group, MemberPort
+    from gotunnel.server.groups import Group
+    from gotunnel.server.memberport import MemberPort
 
 __all__ = ["GroupVisitor"]
 

@@ -115,6 +115,21 @@ class Hub(Present):
         """The limit on the visitors of all clients together."""
         self.most_strangers = min(limits.unauthenticated, self._shares.strangers)
 
+    def switched(self, client: str, mapping: str, off: bool) -> bool:
+        """Record that an operator has switched a mapping off or on, and inform the clients whose forwards may reach it.
+
+        Returns whether that is new. Called in the mapping's turn, so that the last command holds.
+        """
+        key = (client, mapping)
+        new = off != (key in self.switched_off)
+        if off:
+            self.switched_off.add(key)
+            self.forward_news.off(key)
+        else:
+            self.switched_off.discard(key)
+            self.forward_news.on(key)
+        return new
+
     def chooser(
         self, client: str, mapping: str, bind: str, protocol: str = "tcp"
     ) -> Callable[[Rights], Awaitable[list[int]]] | None:

@@ -18,8 +18,8 @@ from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, Sentence, printable
 from gotunnel.logs import Logger
-from gotunnel.server.groups import MemberPort
-from gotunnel.server.public import HiddenPort, PublicPort
+from gotunnel.server.portkinds import port_for, terms
+from gotunnel.server.public import PublicPort
 from gotunnel.server.targets import Targets
 from gotunnel.server.udpport import UdpPort, check_request, idle_of
 from gotunnel.wire.messages import MappingRequest, MappingResult
@@ -123,8 +123,11 @@ class Published:
             if self._peer.session is session:
                 await self._targets.changed(name, up, reason)
 
-    async def switch(self, name: str, off: bool) -> None:
-        """Switch a mapping off or on for an operator; streams continue. Raises PortUnavailable if it cannot open."""
+    async def switch(self, name: str, off: bool) -> bool:
+        """Switch a mapping off or on for an operator; streams continue. Returns whether that is new.
+
+        Raises PortUnavailable if it cannot open; it then stays off.
+        """
         async with self._turn:
             mapping = self.mappings.get(name)
             if mapping is None:
@@ -135,6 +138,8 @@ class Published:
                 self._peer.tell_shut(name, mapping.shut_here)
                 if off:
                     self._peer.turn_away_from(name, Outcome.MAPPING_DOWN)
+            # In this turn: what waits for the next one, a request or another command, must find it.
+            return self._hub.switched(self._peer.name, name, off)
 
     def as_it_is(self, result: MappingResult) -> MappingResult:
         """Return a result with the mapping's state added, as of the moment when it is sent."""
@@ -239,8 +244,8 @@ class Published:
         bind = hub.config.addr.host if request.bind is None else request.bind
         plain = not request.encrypt and hub.plain_legs
         mapping = self.mappings.get(request.name)
-        wished = self._wished(request, bind, plain)
-        if mapping is not None and _terms(mapping) == _terms(wished):
+        wished = port_for(hub, self._peer, request, bind, plain)
+        if mapping is not None and terms(mapping) == terms(wished):
             mapping.check(self._peer.rights)
             if isinstance(mapping, UdpPort):
                 mapping.flows.idle = idle_of(request)
@@ -274,25 +279,3 @@ class Published:
                 mapping=request.name,
             )  # fmt: skip
         return mapping
-
-    def _wished(self, request: MappingRequest, bind: str, plain: bool) -> PublicPort:
-        """Return a port object for the request, not open yet. Raises PortUnavailable."""
-        hub, peer, name = self._hub, self._peer, request.name
-        hidden = request.public is False
-        if request.protocol == "udp":
-            return UdpPort(hub, peer, request, bind, plain)
-        if request.group is not None:
-            if hidden:
-                raise PortUnavailable("bad_request", "a group is for the visitors of a port, and this mapping has none")
-            return MemberPort(name, request.group, bind, request.remote_port, plain, hub, peer)
-        port = (HiddenPort if hidden else PublicPort)(
-            name, bind, request.remote_port, plain, peer.relay, hub.ports, (peer.name, name), peer.arrived
-        )
-        port.fronts = hub.fronts
-        port.choose, port.vet = hub.chooser(peer.name, name, bind), hub.vetter(peer.name, name, bind)
-        return port
-
-
-def _terms(mapping: PublicPort) -> tuple[object, ...]:
-    """Return the terms that must be equal for an existing mapping to satisfy a request."""
-    return type(mapping), mapping.group_name, mapping.bind, mapping.wanted, mapping.plain

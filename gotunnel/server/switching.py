@@ -7,7 +7,7 @@ again, or the configuration is reloaded. To close a mapping for good, change the
 from __future__ import annotations
 
 from gotunnel.core.view import SWITCHED_OFF
-from gotunnel.errors import GotunnelError, PortUnavailable, Sentence
+from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.logs import Logger
 from gotunnel.server.hub import Hub
 from gotunnel.server.peer import Peer
@@ -27,19 +27,8 @@ async def switch_mapping(hub: Hub, client: str | None, name: str, *, off: bool) 
     Raises NotOne, or PortUnavailable if another program has taken its port meanwhile; it then stays off.
     """
     owner, peer = _found(hub, client, name)
-    key = (owner, name)
-    was_off = key in hub.switched_off
-    # Before the mapping's turn: what waits for its turn behind this, a request or another operator, must find it.
-    (hub.switched_off.add if off else hub.switched_off.discard)(key)
-    try:
-        if peer is not None:
-            await peer.published.switch(name, off)
-    except PortUnavailable:
-        hub.switched_off.add(key)
-        raise
-    if off == (key in hub.switched_off):  # and no other operator has had another word meanwhile
-        (hub.forward_news.off if off else hub.forward_news.on)(key)
-    if off != was_off:
+    new = hub.switched(owner, name, off) if peer is None else await peer.published.switch(name, off)
+    if new:
         log.warn(
             "an operator has switched mapping {mapping} of client {client} {state}",
             mapping=name, client=owner, state="off" if off else "on",

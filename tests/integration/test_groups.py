@@ -13,7 +13,8 @@ from gotunnel.address import HostPort
 from gotunnel.client.service import ClientService
 from gotunnel.config.model import ForwardConfig
 from gotunnel.errors import DialFailed
-from gotunnel.server.published import Published
+from gotunnel.server import published
+from gotunnel.server.portkinds import port_for
 from gotunnel.server.service import ServerService
 from gotunnel.wire.legstate import State
 from gotunnel.wire.messages import MappingRequest
@@ -186,12 +187,10 @@ class GroupTests(IntegrationTestCase):
         server = await self.server()
         server.hub.caps = tuple(cap for cap in server.hub.caps if cap != "groups")
         port = free_port(self)
-        wished = Published._wished
+        def without(hub: Any, peer: Any, request: MappingRequest, bind: str, plain: bool) -> Any:
+            return port_for(hub, peer, replace(request, group=None), bind, plain)
 
-        def without(published: Published, request: MappingRequest, bind: str, plain: bool) -> Any:
-            return wished(published, replace(request, group=None), bind, plain)
-
-        self.patch(Published, "_wished", without)  # an older server ignores the field
+        self.patch(published, "port_for", without)  # an older server ignores the field
         await self.open_client(server, self.mapping(number, remote=port, group="api"), name="one")
         self.client(server, self.mapping(number, remote=port, group="api"), name="two")
         await self.said("requests its port for itself alone: the server's version does not support groups", 2)

@@ -252,6 +252,22 @@ class CrossingTests(AskedTestCase):
             self.pending[number].callback(None)
         self.assertEqual(len(leg.opened), 1)
 
+    def test_node_back(self) -> None:
+        """The client that leads to a node was forgotten while the policy was asked about its visitor, and is back: the
+        visitor is reset at once, and does not wait at what nobody holds any more."""
+        self.one.say(Nodes(8, ("n1",)))
+        self.turn()
+        reached = self.asks(dial="n1:10250")
+        self.pending[0].callback(None)
+        self.one.say(Nodes(9, ()))
+        self.away()
+        one = self.it.login("one")
+        one.say(Nodes(10, ("n1",)))
+        self.turn()
+        self.pending[1].callback(None)
+        self.failureResultOf(reached, DialFailed)
+        self.assertEqual(self.counts(), (0, {Outcome.DENIED: 1}))
+
     def test_not_shared(self) -> None:
         """The mapping is not shared any more."""
         reached = self.asks(mapping="web", client="one")

@@ -23,6 +23,7 @@ class CureTests(SynchronousTestCase):
             said = refusal_cure(code, reason)
             self.assertIn(has, said)
             self.assertNotIn("token", said)
+        self.assertEqual(refusal_cure("going_away", "version 1 is off"), "")
 
     def test_cut(self) -> None:
         """The list of clients has those with a token of their own, and nobody whom an authenticator let in."""

@@ -270,6 +270,24 @@ class GroupSwitchingTests(GroupTestCase):
         self.it.relay.port(8080).visit()
         self.assertEqual(one.state, "busy")
 
+    def test_in_vain(self) -> None:
+        """What waits behind a command that fails, since another program has the port, finds the mapping off: a request
+        with other terms does not open it."""
+        self.both()
+        switch(self.it, "other", off=True)
+        switch(self.it, "web", off=True)
+        turn = self.it.hub.groups.turn
+        turn.acquire()
+        done = Deferred.fromCoroutine(switch_mapping(self.it.hub, "one", "web", off=False))
+        self.one.say(Register(1000, (MappingRequest("web", 8081),), True))
+        self.it.relay.taken = {8080}
+        turn.release()
+        self.turn()
+        self.failureResultOf(done, PortUnavailable)
+        (web,) = self.it.hub.peers["one"].mappings.values()
+        self.assertEqual((web.port, web.off, self.it.relay.ports), (8081, True, []))
+        self.assertIn(("one", "web"), self.it.hub.switched_off)
+
 
 class ForwardNewsTests(ServerTestCase):
     """Clients whose forwards may lead to a mapping hear that it is off, each once."""

@@ -16,13 +16,18 @@ from tests.server.world import ServerTestCase
 from tests.v1.peers import V1_TOKEN
 
 
+def section(token: str) -> V1ServerConfig:
+    """Return the section of a file."""
+    return V1ServerConfig.model_validate({"enabled": True, "token": token})
+
+
 class RegisteringTests(ServerTestCase):
     """A server without sockets, whose access policy is slow."""
 
     def setUp(self) -> None:
         self.it = self.world()
         self.relay: Any = self.it.relay
-        self.peers = V1Peers(self.it.hub, self.section(V1_TOKEN), self.relay, frozenset())
+        self.peers = V1Peers(self.it.hub, section(V1_TOKEN), self.relay, frozenset())
         self.it.hub.v1 = self.peers
         self.vetting: Deferred[None] = Deferred()
         self.patch(self.it.hub, "vetter", lambda *names: lambda port: self.vetting)
@@ -30,10 +35,6 @@ class RegisteringTests(ServerTestCase):
             self.peers.register(Register(80, 8080, "tcp", V1_TOKEN, "go"), "192.0.2.1", "192.0.2.1:5")
         )
         self.assertNoResult(self.registered)
-
-    def section(self, token: str) -> V1ServerConfig:
-        """Return the section of a file."""
-        return V1ServerConfig.model_validate({"enabled": True, "token": token})
 
     def turn(self) -> None:
         """Let ports close."""
@@ -56,7 +57,7 @@ class RegisteringTests(ServerTestCase):
 
     def test_other_token(self) -> None:
         """Its token is not valid any more."""
-        self.peers.use(self.section("another" + V1_TOKEN))
+        self.peers.use(section("another" + V1_TOKEN))
         self.assertRefused("its token is not valid any more")
 
     def test_off(self) -> None:
@@ -70,20 +71,64 @@ class RegisteringTests(ServerTestCase):
         self.assertRefused("the server stops")
 
 
+class RivalTests(ServerTestCase):
+    """A register that waits until the session that has its port does not answer."""
+
+    def setUp(self) -> None:
+        self.it = self.world()
+        relay: Any = self.it.relay
+        self.peers = V1Peers(self.it.hub, section(V1_TOKEN), relay, frozenset())
+        self.it.hub.v1 = self.peers
+        self.successResultOf(self.register())
+        self.answer: Deferred[bool] = Deferred()
+        self.patch(V1Session, "answers", lambda session, seconds: self.answer)
+        self.registered = self.register()
+        self.assertNoResult(self.registered)
+
+    def register(self) -> Deferred[V1Session]:
+        """Register the port."""
+        register = Register(80, 8080, "tcp", V1_TOKEN, "go")
+        return Deferred.fromCoroutine(self.peers.register(register, "192.0.2.1", "192.0.2.1:5"))
+
+    def assertRefused(self, code: str) -> None:
+        """It was refused, and has no session."""
+        self.answer.callback(False)
+        self.assertEqual(self.failureResultOf(self.registered, V1Refused).value.code, code)
+        self.assertEqual(self.peers.present, ())
+
+    def test_granted(self) -> None:
+        """It gets the port."""
+        self.answer.callback(False)
+        self.assertEqual(self.peers.present, (self.successResultOf(self.registered),))
+
+    def test_other_token(self) -> None:
+        """Its token is not valid any more by then."""
+        self.peers.use(section("another" + V1_TOKEN))
+        self.assertRefused("auth_failed")
+
+    def test_off(self) -> None:
+        """Version 1 is off by then: its port does not open again."""
+        self.it.hub.v1 = None
+        Deferred.fromCoroutine(self.peers.close())
+        for _ in range(4):
+            self.it.clock.advance(0)
+        self.assertRefused("going_away")
+        self.assertEqual(self.it.relay.ports, [])
+
+
 class OutcomeTests(ServerTestCase):
     """What visitors of clients that may not stay are counted as."""
 
     def test_stopped(self) -> None:
         """They are drained only when the time to drain is over."""
-        section = V1ServerConfig.model_validate({"enabled": True, "token": V1_TOKEN})
         for act, outcome in (
-            (lambda peers: peers.use(section.model_copy(update={"token": self.world().config.token})), Outcome.STOPPED),
+            (lambda peers: peers.use(section("another" + V1_TOKEN)), Outcome.STOPPED),
             (lambda peers: Deferred.fromCoroutine(peers.close()), Outcome.STOPPED),
             (lambda peers: peers.go_away("the server stops", Outcome.DRAINED), Outcome.DRAINED),
         ):
             it, joint = self.world(), Mock()
             relay: Any = it.relay
-            peers = V1Peers(it.hub, section, relay, frozenset())
+            peers = V1Peers(it.hub, section(V1_TOKEN), relay, frozenset())
             registering = Deferred.fromCoroutine(
                 peers.register(Register(80, 8080, "tcp", V1_TOKEN, "go"), "192.0.2.1", "192.0.2.1:5")
             )

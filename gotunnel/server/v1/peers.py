@@ -105,7 +105,7 @@ class V1Peers:
     async def register(self, request: Register, host: str, address: str) -> V1Session:
         """Open the port and return the session, which begins when the caller says so. Raises V1Refused.
 
-        The token must have been checked.
+        The token must have been checked. It is checked again if the register had to wait for an older session.
         """
         if request.protocol != "tcp":
             raise V1Refused("bad_request", Sentence(
@@ -116,7 +116,11 @@ class V1Peers:
         except PortUnavailable as refused:
             raise V1Refused(refused.code, refused.reason, coded=True) from None
         identity = (request.name, request.remote_port)
-        await self._old_gives_way(identity, address)
+        if identity in self._current:
+            await self._old_gives_way(identity, address)
+            if self.hub.v1 is not self:
+                raise V1Refused("going_away", "version 1 is off", coded=True)
+            self.check_token(request.token)  # it may have been changed meanwhile
         peer = self._peer(identity)
         session = V1Session(self, peer, request, host, address)
         self._current[identity] = session
