@@ -27,20 +27,15 @@ def transport_section(name: str | None, options: Iterable[str], program: str) ->
             cure = "say each option once"
             raise ConfigError([Problem(program, None, OPTION, Sentence("{key} appears twice", key=key), cure)])
         found[key] = _value(value)
+    if name == "":
+        raise ConfigError([Problem(program, None, "--transport", "is empty", "leave it out")])
     if name is not None:
         return {"plugin": name, **found}
     if found:
-        raise ConfigError(
-            [
-                Problem(
-                    program,
-                    None,
-                    OPTION,
-                    "is only used with --transport",
-                    "give --transport NAME to say which plugin it belongs to",
-                )
-            ]
-        )
+        raise ConfigError([Problem(
+            program, None, OPTION, "is only used with --transport",
+            "give --transport NAME to say which plugin it belongs to",
+        )])  # fmt: skip
     return None
 
 

@@ -18,6 +18,7 @@ from gotunnel.core.refused import Refusal, RefusedMappings
 from gotunnel.core.view import SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, Sentence, printable
 from gotunnel.logs import Logger
+from gotunnel.server.cures import STOPPING
 from gotunnel.server.portkinds import port_for, terms
 from gotunnel.server.public import PublicPort
 from gotunnel.server.targets import Targets
@@ -233,7 +234,7 @@ class Published:
 
     async def _opened(self, request: MappingRequest) -> PublicPort:
         if self._stopped or self._hub.stopping:
-            raise PortUnavailable("limit", "the server is about to stop")
+            raise PortUnavailable("limit", STOPPING)
         if request.protocol == "udp":
             check_request(self._hub, self._peer, request)
         elif request.protocol != "tcp":

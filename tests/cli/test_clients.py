@@ -210,6 +210,7 @@ class AddTests(ClientsTestCase):
         self.bad(2, "add", "e", "--server", "h:1", says="--print-join")
         self.bad(2, "add", "e", "--transport", "websocket", says="--print-join")
         self.bad(2, "add", "e", "--print-join", "--transport-option", "a=b", says="is only used with --transport")
+        self.bad(2, "add", "e", "--print-join", "--transport", "", says="--transport: is empty")
         self.bad(2, "add", "e", "--print-join", "--transport", "x", "--transport-option", "a", says="is not KEY=VALUE")
         self.bad(2, "add", "e", "--print-join", "--server", "h:x", says="--server")
         self.bad(2, "add", "e", "--print-join", "--server", "0.0.0.0:17000", says="--server")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.server.cures import cut_cure, refusal_cure
+from gotunnel.server.cures import STOPPING, cut_cure, refusal_cure
 
 
 class CureTests(SynchronousTestCase):
@@ -24,6 +24,8 @@ class CureTests(SynchronousTestCase):
             self.assertIn(has, said)
             self.assertNotIn("token", said)
         self.assertEqual(refusal_cure("going_away", "version 1 is off"), "")
+        self.assertIn("raise that limit", refusal_cure("limit", "limits.mappings, 128 for this client"))
+        self.assertEqual(refusal_cure("limit", STOPPING), "", "a limit that is higher would not help")
 
     def test_cut(self) -> None:
         """The list of clients has those with a token of their own, and nobody whom an authenticator let in."""
