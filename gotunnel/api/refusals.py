@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gotunnel.client.cures import STOPPING
 from gotunnel.client.standing import MappingStatus
+from gotunnel.core.view import STOPPING
 from gotunnel.errors import AuthRejected, PortUnavailable, Sentence, said_behind
 
 __all__ = ["not_let_in", "port_refused"]

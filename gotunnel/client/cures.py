@@ -3,12 +3,11 @@ have remedies of their own."""
 
 from __future__ import annotations
 
+from gotunnel.core.view import STOPPING
 from gotunnel.net.listening import cure_of
 
 __all__ = ["cure_for"]
 
-STOPPING = "the server is about to stop"
-"""The reason, with the code `limit`, that a stopping server gives to a mapping that arrives too late."""
 _NO_GROUPS = "; the server's version does not support groups, and gives the port to one client; upgrade it"
 _GROUP_CURES = {
     "port_in_use": "; a mapping without this group holds the port: give all of them the same group, or choose "

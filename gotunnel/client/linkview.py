@@ -14,6 +14,7 @@ from gotunnel.client.standing import MappingStatus, Standing
 from gotunnel.config.model import MappingConfig
 from gotunnel.core.accounts import Running
 from gotunnel.core.view import (
+    STOPPING,
     SWITCHED_OFF,
     SWITCHED_OFF_AT_SERVER,
     LegsView,
@@ -82,7 +83,7 @@ class LinkView:
             state = SessionState.DRAINING if link.draining else SessionState.CONNECTED
             age, control = now - session.began, session.control
             if session.server_stops_in is not None:
-                reason = "the server is about to stop"
+                reason = STOPPING
         elif link.draining:
             state, reason = SessionState.DRAINING, "drained: it does not reconnect"
         elif link.next_try is not None:

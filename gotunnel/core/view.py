@@ -12,11 +12,14 @@ from enum import Enum
 from typing import Any
 
 __all__ = [
-    "SWITCHED_OFF", "SWITCHED_OFF_AT_SERVER", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView", "Finding",
-    "LegsView", "MappingState", "MappingView", "RightsView", "RoleView", "SessionState", "SessionView", "StreamView",
-    "added", "plain",
+    "STOPPING", "SWITCHED_OFF", "SWITCHED_OFF_AT_SERVER", "SWITCHED_OFF_THERE", "CounterView", "DescriptorView",
+    "Finding", "LegsView", "MappingState", "MappingView", "RightsView", "RoleView", "SessionState",
+    "SessionView", "StreamView", "added", "plain",
 ]  # fmt: skip
 
+STOPPING = "the server is about to stop"
+"""The reason of a session whose server drains. With the code `limit`, also what such a server answers to a mapping that
+arrives too late."""
 SWITCHED_OFF = "switched off by an operator"
 SWITCHED_OFF_THERE = "switched off by an operator, at its client"
 SWITCHED_OFF_AT_SERVER = "switched off by an operator, at the server"

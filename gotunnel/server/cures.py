@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from gotunnel.core.view import STOPPING
 from gotunnel.errors import Sentence
 
-__all__ = ["STOPPING", "cut_cure", "refusal_cure"]
-
-STOPPING = "the server is about to stop"
-"""The reason of a `limit` that no configuration raises: a server that drains opens no ports."""
+__all__ = ["cut_cure", "refusal_cure"]
 
 _STRANGER = "; nothing if it is a stranger; if it is yours, bring both ends to one release"
 _CURES = {
@@ -40,7 +38,7 @@ def refusal_cure(code: str, reason: str) -> str:
     """Return the advice for a refused client."""
     if code == "auth_failed" and "certificate" in reason:
         return _CERTIFICATE
-    if code == "limit" and reason == STOPPING:
+    if code == "limit" and reason == STOPPING:  # no configuration raises that one
         return ""
     return _CURES.get(code, _STRANGER)
 

@@ -15,10 +15,9 @@ from gotunnel.address import HostPort
 from gotunnel.core.loglimit import once_in_a_while
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.refused import Refusal, RefusedMappings
-from gotunnel.core.view import SWITCHED_OFF
+from gotunnel.core.view import STOPPING, SWITCHED_OFF
 from gotunnel.errors import PortUnavailable, Sentence, printable
 from gotunnel.logs import Logger
-from gotunnel.server.cures import STOPPING
 from gotunnel.server.portkinds import port_for, terms
 from gotunnel.server.public import PublicPort
 from gotunnel.server.targets import Targets

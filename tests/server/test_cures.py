@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gotunnel.server.cures import STOPPING, cut_cure, refusal_cure
+from gotunnel.core.view import STOPPING
+from gotunnel.server.cures import cut_cure, refusal_cure
 
 
 class CureTests(SynchronousTestCase):
