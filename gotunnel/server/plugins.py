@@ -10,7 +10,6 @@ from gotunnel.errors import GotunnelError, Sentence
 from gotunnel.net.plugged import Carried, checked, observers_prepared
 from gotunnel.server.allocation import Allocation
 from gotunnel.server.keyring import Keyring
-from gotunnel.server.streams import Streams
 
 if TYPE_CHECKING:
     from gotunnel.server.hub import Hub
@@ -87,15 +86,6 @@ def plugins_stopped(hub: Hub) -> None:
 
 
 def _carried(hub: Hub) -> Carried:
-    for session in hub.left:
-        for leg, visitor in tuple(session.streams.items()):
-            yield visitor, leg.carried
-        for leg, stream in tuple(session.forward.streams.items()):
-            yield stream, leg.carried
-    for direct in Streams(hub).directs:
-        for joint, asked in tuple(direct.streams.items()):
-            yield asked.request, joint.carried
-    if hub.v1 is not None:
-        for old in hub.v1.present:
-            for joint, visitor in old.served:
-                yield visitor, joint.carried
+    from gotunnel.server.streams import Streams  # only observers and operators need it
+
+    return ((of, carried) for of, _, carried in Streams(hub).served())

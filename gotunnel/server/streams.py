@@ -8,10 +8,10 @@ A visitor can be reset by the id that the logs show.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from gotunnel.core.accounts import Running
+from gotunnel.core.accounts import Account, Running
 from gotunnel.core.outcome import Outcome
 from gotunnel.core.view import StreamView, added
 from gotunnel.net.visitor import Visitor
@@ -47,7 +47,7 @@ class Streams:
                 state = "open" if stream.dial is None else "dialling"
                 since = now - stream.started
                 yield StreamView(stream.conn, client, stream.name, stream.source, state, since, *leg.carried)
-        for each in self.directs:
+        for each in self._directs:
             for joint, asked in tuple(each.streams.items()):
                 yield StreamView(asked.conn, "", asked.target, "egress", "open", now - asked.began, *joint.carried)
             for asked in tuple(each.dialling.values()):
@@ -72,7 +72,7 @@ class Streams:
         yield from self._hub.entering
 
     @property
-    def directs(self) -> list[Direct]:
+    def _directs(self) -> list[Direct]:
         """What dials for requests of egress sockets, including removed ones, as long as it has visitors."""
         # Recognised by their lack of a peer: importing the class would load the portable relay, which few servers need.
         return [each for each in self._hub.streaming if each.peer is None]
@@ -96,23 +96,27 @@ class Streams:
 
     def running(self) -> Iterator[Running]:
         """Yield the account and the bytes so far of each visitor that is being served."""
+        return ((account, carried) for _, account, carried in self.served())
+
+    def served(self) -> Iterator[tuple[Hashable, Account | None, tuple[int, int]]]:
+        """Yield of each visitor that is being served what observers know it by, its account, and its bytes so far."""
         for session in self._hub.left:
-            for leg, visitor in session.streams.items():
-                yield visitor.account, leg.carried
-            for leg, stream in session.forward.streams.items():
-                yield stream.account, leg.carried
-        for each in self.directs:
-            for joint, asked in each.streams.items():
-                yield asked.account, joint.carried
+            for leg, visitor in tuple(session.streams.items()):
+                yield visitor, visitor.account, leg.carried
+            for leg, stream in tuple(session.forward.streams.items()):
+                yield stream, stream.account, leg.carried
+        for each in self._directs:
+            for joint, asked in tuple(each.streams.items()):
+                yield asked.request, asked.account, joint.carried
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:
-                yield visitor.account, joint.carried
+                yield visitor, visitor.account, joint.carried
 
     def kick(self, conn: str) -> bool:
         """Reset the visitor with this id; return False if there is none."""
         if any(session.kick(conn) or session.forward.kick(conn) for session in self._hub.left):
             return True
-        if any(each.kick(conn) for each in self.directs):
+        if any(each.kick(conn) for each in self._directs):
             return True
         for old in () if self._hub.v1 is None else self._hub.v1.present:
             for joint, visitor in old.served:
