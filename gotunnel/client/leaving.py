@@ -38,17 +38,19 @@ class Leaving:
         mark = object()
         self._last.update(dict.fromkeys(names, mark))
 
-        def those() -> list[str]:
-            """Return those that are still removed, and were not added back and removed again."""
-            return [name for name in names if self._last.get(name) is mark and name not in self._published.statuses]
+        def latest() -> list[str]:
+            """Return those that were not removed once more since."""
+            return [name for name in names if self._last.get(name) is mark]
 
-        def forget() -> None:
-            self._published.forget(those())
+        def forget() -> list[str]:
+            """Forget those that were not added back, and return them."""
+            late = [name for name in latest() if name not in self._published.statuses]
+            self._published.forget(late)
+            return late
 
         def over() -> None:
-            late = those()
-            self._published.forget(late)
-            for name in [name for name in names if self._last.get(name) is mark]:
+            late = forget()
+            for name in latest():
                 del self._last[name]
             if self.cuts:
                 self._over(late)
@@ -65,7 +67,7 @@ class Leaving:
         for timer in timers:
             timer.cancel()
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def _later(self, seconds: float, act: Callable[[], object]) -> None:
         def due() -> None:
             self._timers.discard(timer)
             act()

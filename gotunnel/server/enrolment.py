@@ -133,10 +133,13 @@ class Enrolment:
             self._control.send(Enrolled())
             self._control.close(None, "joined")
 
-    def _end(self, error: Error, reason: str) -> None:
+    def _end(self, error: Error | None, reason: str) -> None:
+        """The token is not stored. Tell the client so, or without an error cut it, unless it has left meanwhile."""
         self._storing = False
         if self._left:
             self._not_joined(reason)
+        elif error is None:
+            self._control.abort(reason)
         else:
             self._control.close(error, reason)
 
@@ -147,11 +150,7 @@ class Enrolment:
 
     def _failed(self, failure: Failure) -> None:
         log.failure("enrolling client {client} failed", failure, client=self._name)
-        self._storing = False
-        if self._left:
-            self._not_joined("internal error")
-        else:
-            self._control.abort("internal error")
+        self._end(None, "internal error")
 
 
 def _not_stored(name: str, failed: ConfigError) -> None:
