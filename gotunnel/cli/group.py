@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gotunnel.cli.streams import NO_ROOM, drop_unwritten, fill_gaps, flush_at_end, tell_full
+from gotunnel.cli.streams import drop_unwritten, fill_gaps, flush_at_end, is_unwritten, tell_full
 
 __all__ = ["Command", "CommandGroup"]
 
@@ -77,7 +77,7 @@ class CommandGroup(click.Group):
             drop_unwritten()
             sys.exit(1)  # as click does in this case
         except OSError as failed:
-            if failed.errno not in NO_ROOM or failed.filename is not None:
+            if not is_unwritten(failed):
                 raise
             tell_full("gotunnel", failed)
             drop_unwritten()

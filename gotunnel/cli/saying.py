@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
-from gotunnel.cli.streams import NO_ROOM
+from gotunnel.cli.streams import is_unwritten
 from gotunnel.i18n.language import of_environment
 from gotunnel.tap.exits import one_line_errors
 
@@ -29,7 +28,7 @@ def errors_of_asking(program: str) -> Iterator[None]:
         try:
             yield
         except OSError as failed:
-            if failed.filename is not None or failed.errno not in (errno.EPIPE, *NO_ROOM):
+            if not is_unwritten(failed):
                 raise
             unwritten = failed
     if unwritten is not None:

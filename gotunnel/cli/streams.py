@@ -9,9 +9,9 @@ import sys
 from gotunnel.errors import Sentence
 from gotunnel.i18n.language import of_environment
 
-__all__ = ["NO_ROOM", "drop_unwritten", "fill_gaps", "flush_at_end", "tell_full"]
+__all__ = ["drop_unwritten", "fill_gaps", "flush_at_end", "is_unwritten", "tell_full"]
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors that are reported when output cannot be written. A pipe that nobody reads any more is not reported."""
 
 
@@ -24,6 +24,11 @@ def fill_gaps() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def is_unwritten(failed: OSError) -> bool:
+    """Return whether a standard stream could not be written, rather than a file that the error names."""
+    return failed.filename is None and failed.errno in (errno.EPIPE, *_NO_ROOM)
 
 
 def drop_unwritten() -> None:
@@ -50,8 +55,8 @@ def flush_at_end(program: str, code: object) -> None:
         drop_unwritten()
         if code:
             return  # it was reported already, and the exit code stays
-        if failed.errno in NO_ROOM:
-            tell_full(program, failed)
-        elif failed.errno != errno.EPIPE:
+        if not is_unwritten(failed):
             raise
+        if failed.errno != errno.EPIPE:
+            tell_full(program, failed)
         raise SystemExit(1) from None
