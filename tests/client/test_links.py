@@ -162,6 +162,13 @@ class NameTests(ClientTestCase):
         self.world.clock.advance(APART)
         return first, self.world.answer(B)
 
+    def in_reserve(self) -> tuple[FakeServer, FakeServer]:
+        """Be let in at the first address; the second one leads to the same server."""
+        self.world.leads = {A: b"server", B: b"server"}
+        first = self.world.answer(A)
+        self.world.clock.advance(APART)
+        return first, self.world.answer(B, accept=False)
+
     def test_all(self) -> None:
         """There is a session with the server at each address; a moment lies between the first attempts."""
         self.assertEqual((self.world.tried(A), self.world.tried(B)), (1, 0))
@@ -172,10 +179,7 @@ class NameTests(ClientTestCase):
         """Two addresses of one server take turns, and never its session from each other: the second says nothing that
         proves it, is in reserve, and steps in at once when the first is lost."""
         world = self.world
-        world.leads = {A: b"server", B: b"server"}
-        first = world.answer(A)
-        world.clock.advance(APART)
-        before = world.answer(B, accept=False)
+        first, before = self.in_reserve()
         self.assertEqual(before.transport.payloads(), [])
         self.assertTrue(before.transport.aborted)
         self.assertEqual(world.at(B).reserve, A)
@@ -209,10 +213,7 @@ class NameTests(ClientTestCase):
     def test_reserve_that_fails(self) -> None:
         """An address in reserve that cannot be reached any more is not in reserve: it is missed like any other."""
         world = self.world
-        world.leads = {A: b"server", B: b"server"}
-        world.answer(A)
-        world.clock.advance(APART)
-        world.answer(B, accept=False)
+        self.in_reserve()
         self.assertEqual(world.at(B).reserve, A)
         world.paths[B].fails = "connection refused"
         world.clock.advance(RESERVE)
@@ -234,10 +235,7 @@ class NameTests(ClientTestCase):
     def test_not_in_reserve_any_more(self) -> None:
         """An address that leads to another server by now is found out, and used."""
         world = self.world
-        world.leads = {A: b"server", B: b"server"}
-        world.answer(A)
-        world.clock.advance(APART)
-        world.answer(B, accept=False)
+        self.in_reserve()
         world.leads[B] = b"another"
         world.clock.advance(RESERVE)
         world.answer(B)
